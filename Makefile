@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine with Python >= 3.11:
+#   make compare [DATA=path-or-name] [SEEDS=n]   install, run the main comparison, print the table
+#   make test                                    install, lint, type-check, run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA ?= synthetic
+SEEDS ?= 1
+OUT ?= runs
+
+.PHONY: install compare test test-slow lint bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"adaptive-mi needs Python >= 3.11, found {v.major}.{v.minor}; call make with PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+compare: $(STAMP)
+	$(BIN)/adaptive-mi study compare --data $(DATA) --seeds $(SEEDS) --out $(OUT) --resume
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/adaptive-mi bench evaluation
+	$(BIN)/adaptive-mi bench training
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

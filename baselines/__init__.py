@@ -1,0 +1,1 @@
+"""The contract all methods share (`interests`, `ranker`, `recommender`) and the fixed-K methods to beat."""

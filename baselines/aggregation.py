@@ -1,0 +1,67 @@
+"""From K interests to one score: readouts see the training target, aggregators serve and see only items.
+
+B users, K interests, D width, C candidate items.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from baselines.config import Aggregation, Readout
+from baselines.interests import Interests
+
+
+def matches(interests: Interests, items: Tensor) -> Tensor:
+    """Match every interest with every item, log importance added; dead interests match nothing.
+
+    Args:
+        items: [C, D], candidates shared by the batch, or [B, C, D], candidates of each user.
+
+    Returns:
+        [B, K, C] float; -inf in the rows of dead interests.
+    """
+    scores = interests.vectors @ items.mT  # [B, K, C]
+    return _silence_dead(scores + interests.log_weight[..., None], interests.mask)
+
+
+def aggregate(scores: Tensor, aggregation: Aggregation) -> Tensor:
+    """Join matches [B, K, C] into scores [B, C] over live interests: maximum or log-sum-exp."""
+    if aggregation == "best_interest":
+        return scores.amax(1)
+    return scores.logsumexp(1)
+
+
+def read_out(
+    interests: Interests, target: Tensor, candidates: Tensor, readout: Readout, power: float
+) -> tuple[Tensor, Tensor]:
+    """Score the target and the candidates as training sees them.
+
+    `hard` (ComiRec, eq. 9): the interest that matches the target best scores everything; `label_aware` (MIND, eq. 8):
+    one vector, the interests weighted by softmax over interests of sign(m) |m|^power, m the match with the target;
+    `soft`: log-sum-exp over interests of the matches with each item.
+
+    Args:
+        target: [B, D] vectors of the targets; candidates: [C, D].
+
+    Returns:
+        Target scores [B] and candidate scores [B, C].
+    """
+    of_target = matches(interests, target[:, None, :])  # [B, K, 1]
+    if readout == "soft":
+        return of_target.logsumexp(1).squeeze(1), matches(interests, candidates).logsumexp(1)
+    if readout == "hard":
+        chosen = of_target.squeeze(-1).argmax(1)  # [B]
+        row = torch.arange(len(chosen), device=chosen.device)
+        vector, offset = interests.vectors[row, chosen], interests.log_weight[row, chosen]
+    else:
+        match = (interests.vectors @ target[:, :, None]).squeeze(-1)  # [B, K]
+        powered = match.sign() * match.abs() ** power + interests.log_weight
+        weight = _silence_dead(powered[..., None], interests.mask).softmax(1)  # over interests
+        vector, offset = (weight * interests.vectors).sum(1), target.new_zeros(len(target))
+    return (vector * target).sum(-1) + offset, vector @ candidates.T + offset[:, None]
+
+
+def _silence_dead(scores: Tensor, mask: Tensor) -> Tensor:
+    """Replace, in [B, K, C], the scores of dead interests by -inf."""
+    return scores.masked_fill(~mask[..., None], -torch.inf)

@@ -1,0 +1,25 @@
+"""Bad input: one clear error that says what was expected, what came, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """Input from outside (a file, a flag, a key, a name) that cannot be used.
+
+    The command line prints its message as one line and ends with status 2; nothing else is caught silently.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadInput:
+    """Build the error for an unknown `kind` (method, metric, dataset, key), naming the nearest known one.
+
+    >>> print(unknown_name("method", "comirec_as", ["comirec_sa", "ease"]))
+    unknown method 'comirec_as': did you mean 'comirec_sa'? Known: comirec_sa, ease.
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    return BadInput(f"unknown {kind} '{name}':{hint} Known: {', '.join(known)}.")

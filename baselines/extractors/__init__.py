@@ -1,0 +1,1 @@
+"""Fixed-K interest extractors, one file per family."""

@@ -1,0 +1,155 @@
+"""Item table + interest extractor + readout -> named losses, interests, item vectors, rankings.
+
+B users, L behaviours, K interests, D width, N items, S negatives.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines import losses
+from baselines.aggregation import read_out
+from baselines.batch import Batch
+from baselines.config import LossConfig, ScoringConfig
+from baselines.interests import InterestExtractor, Interests, concatenate
+from baselines.ranker import Ranker, Ranking
+from baselines.retrieval import Queries, top_n_of_interests
+from baselines.samplers import Proposal
+
+_ROWS = 256  # users extracted together outside training, always this many, so that a user's bits depend on no neighbour
+
+
+class Recommender(nn.Module, Ranker):
+    """Any InterestExtractor made into something that can be trained and ranked.
+
+    Args:
+        n_items: N; ids run from 1, row 0 of the table is padding.
+        extractor: history vectors -> Interests.
+        scoring: width, similarity, readout, aggregation.
+        loss: what is minimised.
+        proposal: where negatives come from; not needed for `full_softmax` nor for ranking.
+
+    Initial parameters come from torch's default generator, which the entry point of a run seeds.
+    """
+
+    stochastic = True
+
+    def __init__(
+        self,
+        n_items: int,
+        extractor: InterestExtractor,
+        scoring: ScoringConfig,
+        loss: LossConfig,
+        proposal: Proposal | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_items = n_items
+        self.scoring = scoring
+        self.loss = loss
+        self.proposal = proposal
+        self.max_history = scoring.max_history
+        self.extractor = extractor
+        table = torch.randn(n_items + 1, scoring.width) * scoring.init_std
+        table[0] = 0
+        self.table = nn.Parameter(table)
+        log_temperature = torch.tensor(math.log(scoring.temperature))
+        self.log_temperature = nn.Parameter(log_temperature, requires_grad=scoring.learn_temperature)
+
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
+        """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
+        raw = self.table if ids is None else F.embedding(ids, self.table)
+        return F.normalize(raw, dim=-1) if self.scoring.similarity == "cosine" else raw
+
+    def extract(self, history: Tensor, history_mask: Tensor) -> Interests:
+        """Interests as they are scored: unit length over the temperature for `cosine`, over the temperature for `dot`.
+
+        The extractor reads item vectors whose coordinates are of the order of 1 under `cosine`.
+        """
+        vectors = self.item_vectors(history) * history_mask[..., None]
+        if self.scoring.similarity == "cosine":
+            vectors = vectors * math.sqrt(self.scoring.width)
+        interests: Interests = self.extractor(vectors, history_mask)
+        found = interests.vectors
+        if self.scoring.similarity == "cosine":
+            found = F.normalize(found, dim=-1)
+        return replace(interests, vectors=found / self.log_temperature.exp())
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Named, unweighted scalar terms: `softmax`, and the extractor's penalties.
+
+        Args:
+            batch: P = 1, every row with a target.
+            generator: source of the negatives.
+        """
+        interests = self.extract(batch.history, batch.history_mask)
+        target = batch.targets[:, 0]
+        target_vectors = self.item_vectors(target)
+        if self.loss.kind == "full_softmax":
+            _, scores = read_out(
+                interests, target_vectors, self.item_vectors(), self.scoring.readout, self.scoring.power
+            )
+            term = losses.full_softmax(scores, target)
+        else:
+            assert self.proposal is not None, "sampled_softmax needs a proposal"
+            negatives = self.proposal.sample(self.loss.n_negatives, generator)
+            target_scores, negative_scores = read_out(
+                interests, target_vectors, self.item_vectors(negatives), self.scoring.readout, self.scoring.power
+            )
+            term = losses.sampled_softmax(
+                target_scores,
+                negative_scores,
+                target,
+                negatives,
+                log_q_target=self.proposal.log_q(target) if self.loss.log_q else None,
+                log_q_negatives=self.proposal.log_q(negatives) if self.loss.log_q else None,
+                remove_accidental_hits=self.loss.remove_accidental_hits,
+            )
+        return {"softmax": term, **interests.penalties}
+
+    @torch.no_grad()
+    def interests(self, batch: Batch) -> Interests:
+        """The users' interests, as they are scored; eval mode is the caller's to set.
+
+        Users are extracted in blocks of one fixed shape (rows and history length padded), because a matrix product
+        may round differently for another shape: so a user's interests are the same bits in any batch.
+        """
+        parts = []
+        width = max(self.max_history or 0, batch.history.shape[1])
+        history = F.pad(batch.history, (0, width - batch.history.shape[1]))
+        for start in range(0, len(history), _ROWS):
+            block = history[start : start + _ROWS]
+            n = len(block)
+            block = torch.cat([block, block[:1].expand(_ROWS - n, -1)])
+            found = self.extract(block, block > 0)
+            parts.append(
+                Interests(found.vectors[:n], found.mask[:n], found.log_weight[:n], found.assignment[:n])
+            )
+        joined = concatenate(parts, width)
+        return replace(joined, assignment=joined.assignment[:, : batch.history.shape[1]])
+
+    def rank(self, batch: Batch, top_n: int) -> Ranking:
+        """See `Ranker.rank`; exact over the whole catalogue."""
+        return self.rank_interests(self.interests(batch), top_n)
+
+    @torch.no_grad()
+    def rank_interests(self, interests: Interests, top_n: int) -> Ranking:
+        """Rank all items for interests that are known already."""
+        live = interests.mask
+        offsets = np.concatenate([[0], np.cumsum(interests.n_live.cpu().numpy())])
+        queries = Queries(
+            interests.vectors[live].cpu().numpy(), interests.log_weight[live].cpu().numpy(), offsets.astype(np.int64)
+        )
+        return top_n_of_interests(
+            queries,
+            self.item_vectors().cpu().numpy(),
+            top_n,
+            self.scoring.aggregation,
+            memory_budget=int(self.scoring.memory_budget_mb * 2**20),
+            n_threads=torch.get_num_threads(),
+        )

@@ -1,0 +1,50 @@
+"""A finished run directory, opened to be used again: its configuration, its data and its fitted method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from baselines.errors import BadInput
+from experiments.cli.arguments import load_run
+from experiments.config import RunConfig
+from experiments.data.loading import load_dataset
+from experiments.methods import AnyMethod, load_method
+from experiments.reporting.runs import Run, load_runs
+from experiments.runs import Workbench
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run directory's content, ready to rank."""
+
+    record: Run
+    config: RunConfig
+    bench: Workbench
+    method: AnyMethod
+
+
+def open_run(folder: Path, data: str | None) -> FinishedRun:
+    """Load a run's configuration, data and model.
+
+    Args:
+        folder: the run directory.
+        data: where its data lie now; None = where they lay when it was trained.
+
+    Raises:
+        BadInput: no finished run there, or the data have changed since.
+    """
+    runs = load_runs(folder)
+    if len(runs) != 1 or runs[0].folder.resolve() != folder.resolve():
+        raise BadInput(f"{folder} is not a run directory but a folder of {len(runs)} runs; name one of them.")
+    config = load_run(folder / "config.yaml")
+    if data is not None:
+        config = replace(config, data=replace(config.data, source=data))
+    dataset = load_dataset(config.data)
+    expected = runs[0].record["data"]["fingerprint"]
+    if dataset.fingerprint() != expected:
+        raise BadInput(
+            f"{config.data.source}: fingerprint {dataset.fingerprint()}, but {folder} was trained on {expected}; "
+            "the data have changed since. Restore them, or train again."
+        )
+    return FinishedRun(runs[0], config, Workbench.of(dataset), load_method(config, dataset.train, folder / "model"))

@@ -1,0 +1,102 @@
+"""`adaptive-mi recommend RUN --user ID`: what a finished run would show one user, and by which interest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from baselines.errors import BadInput, unknown_name
+from experiments.cli.arguments import Parser
+from experiments.cli.output import add_format, show
+from experiments.reporting.table import Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from baselines.interests import Interests
+    from experiments.cli.finished import FinishedRun
+    from experiments.data.dataset import Dataset
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb."""
+    parser = Parser(prog="adaptive-mi recommend", description="Recommend items to one user of the log.")
+    parser.add_argument("run", type=str, help="a run directory")
+    parser.add_argument("--user", type=str, required=True, help="the user's original id")
+    parser.add_argument("--n", type=int, default=10, help="how many items")
+    parser.add_argument("--data", type=str | None, default=None, help="where the run's data lie, if they have moved")
+    add_format(parser)
+    namespace = parser.parse_args(arguments)
+    if namespace.n < 1:
+        raise BadInput(f"--n must be at least 1, got {namespace.n}.")
+    from experiments.cli.finished import open_run
+
+    finished = open_run(Path(namespace.run), namespace.data)
+    history = _history(finished.bench.dataset, namespace.user)
+    for table in (_history_table(finished.bench.dataset, history), _ranking_table(finished, history, namespace.n)):
+        show(table, namespace.format)
+        print()
+    return 0
+
+
+def _history(dataset: Dataset, user_id: str) -> NDArray[np.int32]:
+    """All behaviours of the user, oldest first."""
+    import numpy as np
+
+    known = dataset.log.user_ids.astype(str)
+    found = np.flatnonzero(known == user_id)
+    if len(found) == 0:
+        error = unknown_name("user", user_id, known[:5].tolist())
+        raise BadInput(f"{str(error).removesuffix('.')}, ...; users that the filter dropped have no history.")
+    start, stop = dataset.log.user_offsets[found[0] : found[0] + 2]
+    return dataset.log.item[start:stop]
+
+
+def _history_table(dataset: Dataset, history: NDArray[np.int32]) -> Table:
+    latest = history[::-1][:10]
+    rows = [[-p, *_describe(dataset, item)] for p, item in enumerate(latest.tolist())]
+    return Table(["position", "item", "title", "categories"], rows, f"Latest {len(rows)} of {len(history)} behaviours")
+
+
+def _ranking_table(finished: FinishedRun, history: NDArray[np.int32], n: int) -> Table:
+    import numpy as np
+    import torch
+
+    from baselines.batch import Batch
+
+    longest = finished.method.max_history or len(history)
+    batch = Batch.of(torch.from_numpy(history[-longest:].astype(np.int64))[None])
+    ranking = finished.method.rank(batch, n)
+    interests = finished.method.interests(batch)
+    places = np.flatnonzero(ranking.items[0] > 0)
+    seen = set(history.tolist())
+    rows = []
+    for place in places.tolist():
+        item = int(ranking.items[0, place])
+        by = _closest(finished, interests, item) if interests is not None else None
+        score, known = float(ranking.scores[0, place]), "yes" if item in seen else ""
+        rows.append([place + 1, *_describe(finished.bench.dataset, item), score, by, known])
+    return Table(
+        ["rank", "item", "title", "categories", "score", "interest", "in history"], rows, f"Top {len(rows)} items"
+    )
+
+
+def _closest(finished: FinishedRun, interests: Interests, item: int) -> int:
+    """The live interest, counted from 1, that matches the item best."""
+    import torch
+
+    from baselines.aggregation import matches
+    from baselines.recommender import Recommender
+
+    assert isinstance(finished.method, Recommender)
+    with torch.no_grad():
+        vector = finished.method.item_vectors(torch.tensor([item]))
+        return int(matches(interests, vector)[0, :, 0].argmax()) + 1
+
+
+def _describe(dataset: Dataset, item: int) -> list[object]:
+    """Original id, title and categories of an item."""
+    metadata = dataset.metadata
+    return [str(dataset.log.item_ids[item]), metadata.titles[item], ", ".join(metadata.categories[item])]

@@ -1,0 +1,1 @@
+"""Raw file -> reader -> InteractionLog -> filter -> frequency-ordered ids -> split -> Dataset."""

@@ -1,0 +1,173 @@
+"""What do a user's interests look like, whatever they recommend?
+
+B users, L behaviours, K interests, D width. Only live interests count; dead slots may hold anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch: the names of metrics are checked without it
+    from baselines.interests import Interests
+    from experiments.evaluation.config import EvaluationConfig
+
+_RESOLUTION = 1e-12
+"""Eigenvalues of a Gram matrix below this share of the largest are rounding: singular values below float32's 1e-6."""
+
+
+def live_k(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Number of the user's live interests.
+
+    >>> live_k(np.array([[True, True, False]]))
+    array([2.])
+    """
+    number: NDArray[np.float64] = mask.sum(-1, dtype=np.float64)
+    return number
+
+
+def gram(vectors: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the inner products of each user's vectors [B, K, D] with one another, [B, K, K]; 0 for dead slots."""
+    live = np.where(mask[..., None], vectors, 0)
+    return live @ live.transpose(0, 2, 1)
+
+
+def mean_pairwise_cosine(products: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean cosine over pairs of the user's live interests; near 1 = collapsed.
+
+    A vector of zeros has cosine 0 with every other. From the `gram` matrix; returns [B], NaN for a single interest.
+
+    >>> mask = np.array([[True, True, False]])
+    >>> mean_pairwise_cosine(gram(np.array([[[3.0, 0], [0, 1], [9, 9]]]), mask), mask)
+    array([0.])
+    """
+    squares = np.diagonal(products, axis1=1, axis2=2)  # [B, K] squared lengths
+    inverse = 1 / np.sqrt(np.where(squares > 0, squares, np.inf))
+    pairs = (np.einsum("bk,bkj,bj->b", inverse, products, inverse) - (squares > 0).sum(-1)) / 2
+    k = live_k(mask)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(k > 1, pairs / (k * (k - 1) / 2), np.nan)
+
+
+def effective_rank(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(entropy of the singular values of the user's live vectors, normalised to sum to 1); 1 = all parallel.
+
+    Roy and Vetterli (2007), of the matrix [live K, D], not centred. From the `gram` matrix, whose eigenvalues are the
+    squared singular values; returns [B], NaN where all live vectors are 0.
+
+    >>> effective_rank(gram(np.array([[[2.0, 0], [0, 2]], [[1, 1], [2, 2]]]), np.ones((2, 2), bool))).round(6)
+    array([2., 1.])
+    """
+    squares = np.linalg.eigvalsh(products)  # [B, K], ascending
+    singular = np.sqrt(np.where(squares > _RESOLUTION * squares[:, -1:], squares, 0))
+    with np.errstate(invalid="ignore"):
+        return _exp_entropy(singular / singular.sum(-1, keepdims=True))
+
+
+def interest_shares(
+    assignment: NDArray[np.float64], log_weight: NDArray[np.float64], mask: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Share of the user's behaviours that each live interest holds, [B, K]; rows sum to 1.
+
+    From the column sums of the assignment [B, L, K]; where those are all 0 (every behaviour is noise, or the method
+    assigns none) from the softmax of `log_weight` over the live interests.
+
+    >>> assignment = np.array([[[1.0, 0], [1, 0], [0, 1], [0, 0]]])
+    >>> interest_shares(assignment, np.zeros((1, 2)), np.ones((1, 2), bool)).round(3)
+    array([[0.667, 0.333]])
+    """
+    mass = np.where(mask, assignment.sum(1), 0)
+    log_weight = np.where(mask, log_weight, -np.inf)
+    weight = np.exp(log_weight - log_weight.max(-1, keepdims=True))
+    mass = np.where(mass.sum(-1, keepdims=True) > 0, mass, weight)
+    shares: NDArray[np.float64] = mass / mass.sum(-1, keepdims=True)
+    return shares
+
+
+def effective_k(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(entropy of the shares of behaviours that the interests hold): how many interests are really used.
+
+    >>> effective_k(np.array([[0.5, 0.5, 0], [1, 0, 0]]))
+    array([2., 1.])
+    """
+    return _exp_entropy(shares)
+
+
+def dominant_share(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the behaviours that the user's largest interest holds.
+
+    >>> dominant_share(np.array([[0.25, 0.75]]))
+    array([0.75])
+    """
+    largest: NDArray[np.float64] = shares.max(-1)
+    return largest
+
+
+DIAGNOSTICS: Mapping[str, Callable[..., NDArray[np.float64]]] = {
+    "live_k": live_k,
+    "mean_pairwise_cosine": mean_pairwise_cosine,
+    "effective_rank": effective_rank,
+    "effective_k": effective_k,
+    "dominant_share": dominant_share,
+}
+"""Name -> its function."""
+
+
+def diagnose(interests: Interests) -> dict[str, NDArray[np.float64]]:
+    """Compute every diagnostic of B users, each [B] float64, in the order of `DIAGNOSTICS`."""
+    vectors, log_weight, assignment = (
+        tensor.detach().cpu().double().numpy()
+        for tensor in (interests.vectors, interests.log_weight, interests.assignment)
+    )
+    mask = interests.mask.cpu().numpy()
+    products = gram(vectors, mask)
+    shares = interest_shares(assignment, log_weight, mask)
+    values = (
+        live_k(mask),
+        mean_pairwise_cosine(products, mask),
+        effective_rank(products),
+        effective_k(shares),
+        dominant_share(shares),
+    )
+    return dict(zip(DIAGNOSTICS, values, strict=True))
+
+
+@dataclass(frozen=True)
+class InterestSummary:
+    """The interests of all users.
+
+    Attributes:
+        live_k_histogram: number of live interests -> number of users.
+        collapsed_share: share of the users with several live interests whose interests have collapsed (thresholds in
+            `EvaluationConfig`); None where nobody has several.
+        collapsed: the flag: whether that share reaches `collapse_users`.
+    """
+
+    live_k_histogram: dict[int, int]
+    collapsed_share: float | None
+    collapsed: bool
+
+    @classmethod
+    def of(cls, diagnostics: dict[str, NDArray[np.float64]], config: EvaluationConfig) -> InterestSummary:
+        """Summarise the diagnostics [U] of all users."""
+        k, users = np.unique(diagnostics["live_k"].astype(np.int64), return_counts=True)
+        several = diagnostics["live_k"] > 1
+        collapsed = (diagnostics["mean_pairwise_cosine"] >= config.collapse_cosine) | (
+            diagnostics["effective_rank"] <= config.collapse_rank
+        )
+        share = float(collapsed[several].mean()) if several.any() else None
+        return cls(
+            live_k_histogram=dict(zip(k.tolist(), users.tolist(), strict=True)),
+            collapsed_share=share,
+            collapsed=share is not None and share >= config.collapse_users,
+        )
+
+
+def _exp_entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(-sum of p log p) over the last axis, 0 log 0 = 0."""
+    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(-1)
+    return np.asarray(np.exp(entropy))

@@ -1,0 +1,108 @@
+"""Is a difference more than the luck of who was in the test set?
+
+U users (pairs), R random repetitions, M metrics. Randomness is an argument; the same generator gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from baselines.errors import BadInput
+
+_CELLS = 1 << 21
+"""Random numbers held at once: bounds the memory to some 32 MiB, whatever U and R."""
+
+
+def sign_flip_test(differences: NDArray[np.float64], n_permutations: int, rng: Generator) -> float:
+    """Return the two-sided p-value of "the sign of each user's difference is a coin toss".
+
+    The paired permutation test of Fisher (1935): p is the share of all ways of flipping signs whose mean is at least as
+    far from 0 as the observed one. All ways are counted where they are no more than `n_permutations`; else as many are
+    drawn, and p = (1 + those as far) / (1 + drawn), which is never 0 and keeps the test valid (Phipson and Smyth 2010).
+    Differences of 0 change nothing and are skipped, so the exact test is reached more often.
+
+    Args:
+        differences: [U] one arm's metric minus the other's, same users; NaN (no value in either) is dropped.
+        n_permutations: 10,000 resolves p = .0001.
+        rng: used only where the flips are drawn.
+
+    Returns:
+        p in (0, 1]; 1 where no difference is left.
+
+    Raises:
+        BadInput: `n_permutations` below 1.
+
+    >>> sign_flip_test(np.array([1.0, 2, 3, np.nan]), 10_000, np.random.default_rng(0))  # 2 of 8: all plus, all minus
+    0.25
+    """
+    if n_permutations < 1:
+        raise BadInput(f"n_permutations must be at least 1, got {n_permutations}")
+    d = differences[~np.isnan(differences) & (differences != 0)]
+    if not len(d):
+        return 1.0
+    observed = abs(d.sum()) - 1e-12 * np.abs(d).sum()  # sums equal in exact arithmetic must count as equal
+    exact = len(d) < 63 and 2 ** len(d) <= n_permutations
+    n_flips = 2 ** len(d) if exact else n_permutations
+    n_bytes = -(-len(d) // 8)
+    as_far = 0
+    for start in range(0, n_flips, step := max(1, _CELLS // len(d))):
+        rows = min(step, n_flips - start)
+        if exact:
+            flips = ((np.arange(start, start + rows)[:, None] >> np.arange(len(d))) & 1).astype(np.float64)
+        else:
+            drawn = rng.integers(0, 256, (rows, n_bytes), dtype=np.uint8)
+            flips = np.unpackbits(drawn, axis=1, count=len(d)).astype(np.float64)
+        sums = d.sum() - 2 * (flips @ d)  # [rows]: the sum with the flipped signs
+        as_far += int((np.abs(sums) >= observed).sum())
+    return as_far / n_flips if exact else (1 + as_far) / (1 + n_flips)
+
+
+def bootstrap_interval(
+    values: NDArray[np.float64], n_resamples: int, rng: Generator, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean over users (Efron 1979).
+
+    Args:
+        values: [U] a metric, or a paired difference of one; NaN is dropped.
+        n_resamples: resamples of the users, with replacement.
+        rng: draws them.
+        level: of confidence, in (0, 1).
+
+    Returns:
+        The bounds (low, high); NaN where no value is left.
+
+    Raises:
+        BadInput: `n_resamples` below 1 or a level outside (0, 1).
+
+    >>> bootstrap_interval(np.array([0.5, 0.5, np.nan]), 100, np.random.default_rng(0))
+    (0.5, 0.5)
+    """
+    if n_resamples < 1 or not 0 < level < 1:
+        raise BadInput(f"n_resamples must be at least 1 and level in (0, 1), got {n_resamples} and {level}")
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return np.nan, np.nan
+    means = np.empty(n_resamples)
+    for start in range(0, n_resamples, step := max(1, _CELLS // len(values))):
+        rows = min(step, n_resamples - start)
+        means[start : start + rows] = values[rng.integers(0, len(values), (rows, len(values)))].mean(-1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values [M] for M simultaneous tests by Holm's step-down method (1979).
+
+    The i-th smallest (from 0) becomes (M - i) p, at least as large as those before it and at most 1: rejecting where
+    the result is below a level keeps the chance of any false rejection below that level.
+
+    >>> holm(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.06, 0.06])
+    """
+    order = np.argsort(p_values, kind="stable")
+    scaled = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return adjusted

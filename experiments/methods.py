@@ -1,0 +1,118 @@
+"""RunConfig + Dataset -> a method ready to be fitted; and the one way to fit, save and load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+
+from baselines.errors import BadInput
+from baselines.heuristics.heuristic import Heuristic
+from baselines.recommender import Recommender
+from baselines.samplers import make_proposal
+from baselines.sequences import Sequences
+from experiments.config import RunConfig
+from experiments.files import replacing, write_json
+from experiments.registry import find_method
+from experiments.training.fit import FitResult, Row, fit
+
+AnyMethod = Heuristic | Recommender
+
+
+def make_method(config: RunConfig, train: Sequences) -> AnyMethod:
+    """Build the method that `config` names, not yet fitted; initial parameters follow from `config.seed`."""
+    entry = find_method(config.method)
+    if entry.kind == "heuristic":
+        heuristic: Heuristic = entry.load()(**config.model)
+        return heuristic
+    torch.manual_seed(config.seed)
+    extractor = entry.load()(config.scoring.width, config.scoring.max_history, **config.model)
+    proposal = make_proposal(config.loss.proposal, train) if config.loss.kind == "sampled_softmax" else None
+    return Recommender(train.n_items, extractor, config.scoring, config.loss, proposal).to(resolve_device(config))
+
+
+def fit_method(
+    method: AnyMethod,
+    train: Sequences,
+    validate: Callable[[], float],
+    config: RunConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_row: Callable[[Row], None] | None = None,
+) -> FitResult | None:
+    """Fit in place; None where there was nothing to iterate."""
+    if isinstance(method, Heuristic):
+        method.fit(train)
+        return None
+    return fit(
+        method,
+        train,
+        validate,
+        config.training,
+        seed=config.seed,
+        checkpoint=checkpoint,
+        on_row=on_row,
+        device=resolve_device(config),
+    )
+
+
+def save_method(method: AnyMethod, folder: Path) -> None:
+    """Write `folder`/model.safetensors and `folder`/model.json (class and shapes, for people and for checking)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(method, Heuristic):
+        arrays = method.state()
+    else:
+        arrays = {name: tensor.cpu().numpy() for name, tensor in method.state_dict().items()}
+    with replacing(folder / "model.safetensors") as temporary:
+        save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, str(temporary))
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    write_json(folder / "model.json", {"class": type(method).__name__, "arrays": shapes})
+
+
+def load_method(config: RunConfig, train: Sequences, folder: Path) -> AnyMethod:
+    """Build the method of `config` and give it the saved arrays; ready to rank.
+
+    Raises:
+        BadInput: the file is missing, corrupt, or of another method or catalogue.
+    """
+    path = folder / "model.safetensors"
+    method = make_method(config, train)
+    try:
+        arrays = load_arrays(str(path))
+        if isinstance(method, Heuristic):
+            method.load_state(arrays)
+        else:
+            method.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except Exception as error:  # safetensors and torch raise many kinds, all meaning the same to the caller
+        raise BadInput(
+            f"{path}: the saved model cannot be read ({' '.join(str(error).split())[:200]}). "
+            "Train the run again, or restore the file."
+        ) from error
+    if isinstance(method, Recommender):
+        method.eval()
+    return method
+
+
+def resolve_device(config: RunConfig) -> str:
+    """Return `cpu` or `cuda`.
+
+    Raises:
+        BadInput: `cuda` was asked for and there is none.
+    """
+    if config.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("device=cuda was asked for, but torch sees no GPU; use --device cpu.")
+    return config.device
+
+
+def describe(method: AnyMethod) -> dict[str, Any]:
+    """Return what results.json says of the method beside its configuration."""
+    n_parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0
+    return {"n_parameters": n_parameters, "stochastic": method.stochastic}
+

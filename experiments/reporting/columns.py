@@ -1,0 +1,50 @@
+"""What the reports know of a metric by its name alone: which way is better, and the default columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from baselines.errors import unknown_name
+
+LIVE_K = "live K"
+"""The column of the mean number of live interests: a diagnostic, read from the interests and better neither way."""
+
+DEFAULT = (
+    "recall@20", "recall@50", "ndcg@20", "recall@20:novel", "recall@50:tail80", "coverage@50", LIVE_K,
+)  # fmt: skip
+"""Accuracy, long tail and coverage in one view; of these, the ones that the runs hold."""
+
+_HIGHER = (
+    "recall", "precision", "hit_rate", "ndcg", "ndcg_hits", "mrr", "map", "coverage", "tail_coverage", "aplt", "aclt",
+    "novelty", "ild", "div", "alpha_ndcg", "interest_coverage",
+)  # fmt: skip
+_LOWER = ("gini", "arp", "exposure_deviation")
+
+
+def better(metric: str) -> int:
+    """Return 1 where a higher value is better, -1 where a lower one is, 0 where neither is (nothing is emphasised).
+
+    >>> [better(name) for name in ("recall@20:novel", "gini@50", "live K")]
+    [1, -1, 0]
+    """
+    family = metric.split("@")[0].split(":")[0]
+    return 1 if family in _HIGHER else -1 if family in _LOWER else 0
+
+
+def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the metrics of the main table.
+
+    Args:
+        wanted: the study's columns; empty for the default ones that are known.
+        known: every metric that some run holds, and LIVE_K where some method has interests.
+
+    Raises:
+        BadInput: a wanted metric that no run holds.
+    """
+    if not wanted:
+        return [metric for metric in DEFAULT if metric in known] or sorted(known)
+    names = [LIVE_K if metric == "live_k" else metric for metric in wanted]
+    for metric in names:
+        if metric not in known and metric != LIVE_K:
+            raise unknown_name("metric", metric, known)
+    return [metric for metric in names if metric in known]

@@ -1,0 +1,119 @@
+"""Is one arm better than another for the same users? Paired tests on per-user metrics averaged over seeds.
+
+U users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.errors import BadInput
+from experiments.reporting.columns import better
+from experiments.reporting.repeats import Repeats
+
+LEVEL = 0.05
+"""A mark is shown where the adjusted p-value is below this."""
+
+N_PERMUTATIONS = 10_000
+"""Sign flips of a test: the smallest p-value is 1 / 10,001, which Holm over the metrics shown keeps below LEVEL."""
+
+N_RESAMPLES = 1_000
+"""Resamples of the users for the bootstrap interval of a difference."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against another on one metric.
+
+    Attributes:
+        dataset, arm, against, metric: what is compared.
+        n_users: the users for whom the metric is defined.
+        difference: mean over these users of arm minus against.
+        low, high: 95 % bootstrap interval of the difference, over users.
+        p: of the two-sided paired sign-flip test.
+        adjusted: p after Holm's correction over the metrics of the same family.
+    """
+
+    dataset: str
+    arm: str
+    against: str
+    metric: str
+    n_users: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    adjusted: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the adjusted p-value is below LEVEL."""
+        return self.adjusted < LEVEL
+
+
+def against(first: Repeats, second: Repeats, metrics: Sequence[str]) -> list[Comparison]:
+    """Compare two arms on the metrics that have a value per user; Holm's family is these metrics."""
+    return _adjusted([found for metric in metrics if (found := _compare(first, second, metric))])
+
+
+def best_against_second(arms: Sequence[Repeats], metrics: Sequence[str]) -> list[Comparison]:
+    """Compare the best arm with the second best of each metric; Holm's family is the metrics.
+
+    Metrics without a better direction, without a value per user, or held by one arm alone are left out. Arms with
+    equal means are taken in order of name.
+    """
+    found = []
+    for metric in metrics:
+        if not better(metric):
+            continue
+        means = [(-better(metric) * mean, arm.arm, arm) for arm in arms if (mean := arm.mean(metric)) is not None]
+        ranked = sorted(means, key=lambda entry: entry[:2])
+        if len(ranked) > 1:
+            found.append(_compare(ranked[0][2], ranked[1][2], metric))
+    return _adjusted([comparison for comparison in found if comparison])
+
+
+def _compare(first: Repeats, second: Repeats, metric: str) -> Comparison | None:
+    from experiments.evaluation.significance import bootstrap_interval, sign_flip_test
+
+    ours, theirs = first.per_user(metric), second.per_user(metric)
+    if ours is None or theirs is None:
+        return None
+    if not np.array_equal(first.users, second.users):
+        raise BadInput(
+            f"arms '{first.arm}' and '{second.arm}' on '{first.dataset}' were tested on different users: a paired "
+            "test needs the same ones; run both with the same split"
+        )
+    differences: NDArray[np.float64] = ours - theirs
+    differences = differences[np.isfinite(differences)]
+    if not len(differences):
+        return None
+    # A generator of its own for each comparison: neither the order of the arms nor the other arms change a number.
+    name = "\0".join((first.dataset, first.arm, second.arm, metric))
+    rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()))
+    p = sign_flip_test(differences, N_PERMUTATIONS, rng)
+    low, high = bootstrap_interval(differences, N_RESAMPLES, rng)
+    return Comparison(
+        dataset=first.dataset,
+        arm=first.arm,
+        against=second.arm,
+        metric=metric,
+        n_users=len(differences),
+        difference=float(differences.mean()),
+        low=low,
+        high=high,
+        p=p,
+        adjusted=p,
+    )
+
+
+def _adjusted(family: Sequence[Comparison]) -> list[Comparison]:
+    from experiments.evaluation.significance import holm
+
+    adjusted = holm(np.array([comparison.p for comparison in family]))
+    return [replace(one, adjusted=float(p)) for one, p in zip(family, adjusted, strict=True)]

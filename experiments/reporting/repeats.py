@@ -1,0 +1,133 @@
+"""The runs of one arm that differ in seed alone, taken together.
+
+U users, S seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.errors import BadInput
+from experiments.reporting import columns
+from experiments.reporting.runs import Run
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The runs of one arm on one dataset, over S seeds.
+
+    Attributes:
+        runs: [S] runs, in order of seed.
+
+    Raises:
+        BadInput: a method or a configuration that changes between the seeds.
+    """
+
+    runs: Sequence[Run]
+
+    def __post_init__(self) -> None:
+        for run in self.runs[1:]:
+            if (run.method, _settings(run)) != (self.method, _settings(self.runs[0])):
+                raise BadInput(
+                    f"arm '{self.arm}' on '{self.dataset}' is configured differently in {self.runs[0].folder} and "
+                    f"{run.folder}: the seeds of an arm must differ in nothing else; delete the outdated runs"
+                )
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return self.runs[0].dataset
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+        return self.runs[0].arm
+
+    @property
+    def method(self) -> str:
+        """The method's registered name."""
+        return self.runs[0].method
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The method's configuration."""
+        return self.runs[0].model
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """A test metric of each seed [S] float64, NaN where a run lacks it."""
+        found = [run.mean_live_k if metric == columns.LIVE_K else run.test.get(metric) for run in self.runs]
+        return np.array([np.nan if value is None else value for value in found], np.float64)
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over seeds; None where a run lacks the metric."""
+        return mean(self.values(metric))
+
+    def spread(self, metric: str) -> float | None:
+        """Standard deviation over seeds (S - 1); None for one seed and for a method without randomness."""
+        if len(self.runs) < 2 or not any(run.results.get("stochastic", True) for run in self.runs):
+            return None
+        value = float(self.values(metric).std(ddof=1))
+        return None if np.isnan(value) else value
+
+    @property
+    def live_k(self) -> Mapping[int, float]:
+        """Share of the users by number of live interests, over all seeds, ascending; empty without interests."""
+        counts: Counter[int] = Counter()
+        for run in self.runs:
+            counts.update(run.live_k)
+        return {k: n / counts.total() for k, n in sorted(counts.items())}
+
+    @property
+    def users(self) -> NDArray[np.str_]:
+        """Ids of the test users, ascending, [U] str."""
+        return np.sort(self.runs[0].users)
+
+    def per_user(self, metric: str) -> NDArray[np.float64] | None:
+        """A metric of each of `users`, averaged over seeds, [U] float64; None for a metric of the whole corpus.
+
+        Raises:
+            BadInput: seeds that were tested on different users.
+        """
+        total = np.zeros(len(self.runs[0].users))
+        for run in self.runs:
+            values = run.per_user(metric)
+            if values is None:
+                return None
+            order = np.argsort(run.users, kind="stable")
+            if not np.array_equal(run.users[order], self.users):
+                raise BadInput(
+                    f"{self.runs[0].folder} and {run.folder} were tested on different users: a paired test needs the "
+                    "same ones; run both with the same split"
+                )
+            total += values[order]
+        return total / len(self.runs)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean; None where a value is missing."""
+    found = [np.nan if value is None else float(value) for value in values]
+    value = float(np.mean(found))
+    return None if np.isnan(value) else value
+
+
+def _settings(run: Run) -> str:
+    return json.dumps({key: value for key, value in run.model.items() if key != "seed"}, sort_keys=True)
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    """Nested settings as dotted names.
+
+    >>> leaves({"model": {"n_interests": 4}, "seed": 1})
+    [('model.n_interests', 4), ('seed', 1)]
+    """
+    found: list[tuple[str, object]] = []
+    for key, value in settings.items():
+        found += leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+    return found

@@ -1,0 +1,77 @@
+"""A study's runs in the order of its tables, with the comparisons that its marks rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from baselines.errors import BadInput
+from experiments.reporting import columns
+from experiments.reporting.comparison import Comparison, against, best_against_second
+from experiments.reporting.repeats import Repeats
+from experiments.reporting.runs import Run, Study
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that the tables and plots of a study are made of.
+
+    Attributes:
+        runs: finished, comparable runs.
+        study: the question they answer.
+
+    Raises:
+        BadInput: a baseline that is not an arm, or a column that no run holds.
+    """
+
+    runs: Sequence[Run]
+    study: Study
+
+    @cached_property
+    def repeats(self) -> Sequence[Repeats]:
+        """By dataset, then in the study's order of arms; arms that the study does not know follow by name."""
+        place = {arm: i for i, arm in enumerate(self.study.arms)}
+        seeds: dict[tuple[str, int, str], list[Run]] = {}
+        for run in sorted(self.runs, key=lambda run: run.seed):
+            seeds.setdefault((run.dataset, place.get(run.arm, len(place)), run.arm), []).append(run)
+        return [Repeats(seeds[key]) for key in sorted(seeds)]
+
+    @cached_property
+    def datasets(self) -> Mapping[str, Sequence[Repeats]]:
+        """The arms of each dataset."""
+        names = dict.fromkeys(repeats.dataset for repeats in self.repeats)
+        return {name: [repeats for repeats in self.repeats if repeats.dataset == name] for name in names}
+
+    @cached_property
+    def metrics(self) -> Sequence[str]:
+        """The columns of the main table."""
+        known = {metric for run in self.runs for metric in run.test}
+        if any(run.mean_live_k is not None for run in self.runs):
+            known.add(columns.LIVE_K)
+        return columns.choose(self.study.columns, known)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The arm that the others are tested against, where it has been run."""
+        name = self.study.baseline
+        arms = {repeats.arm for repeats in self.repeats} | set(self.study.arms)
+        if name is not None and name not in arms:
+            raise BadInput(f"the study's baseline '{name}' is none of its arms: {', '.join(sorted(arms))}")
+        return name
+
+    @cached_property
+    def against_baseline(self) -> Sequence[Comparison]:
+        """Every arm against the baseline of its dataset, on every metric shown that has a value per user."""
+        found: list[Comparison] = []
+        for arms in self.datasets.values():
+            for baseline in (repeats for repeats in arms if repeats.arm == self.baseline):
+                for repeats in arms:
+                    if repeats is not baseline:
+                        found += against(repeats, baseline, self.metrics)
+        return found
+
+    @cached_property
+    def best_against_second(self) -> Sequence[Comparison]:
+        """On every dataset and metric shown that has a value per user, the best arm against the second best."""
+        return [found for arms in self.datasets.values() for found in best_against_second(arms, self.metrics)]

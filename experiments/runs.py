@@ -1,0 +1,243 @@
+"""One run: fit, evaluate, write the run directory. The directory appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from baselines.errors import BadInput
+from experiments.config import RunConfig
+from experiments.data.dataset import Dataset
+from experiments.evaluation.context import EvaluationContext
+from experiments.evaluation.evaluator import Evaluation, evaluate, quick
+from experiments.files import replacing, write_json, write_text
+from experiments.methods import fit_method, make_method, resolve_device, save_method
+from experiments.tracking import Mirror
+from experiments.training.fit import FitResult, Row
+
+_DEPENDENCIES = ("torch", "numpy", "scipy", "scikit-learn", "numba", "hdbscan", "diffusers", "safetensors", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A dataset with what its evaluation precomputes; shared by the runs of a study."""
+
+    dataset: Dataset
+    context: EvaluationContext
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Workbench:
+        """Make the evaluation context of a dataset."""
+        true_interests = dataset.truth.realised_k if dataset.truth is not None else None
+        return cls(dataset, EvaluationContext(dataset.train, dataset.metadata, true_interests))
+
+
+def execute(
+    config: RunConfig,
+    settings: str,
+    bench: Workbench,
+    out: Path,
+    *,
+    command: str,
+    study: str | None = None,
+    arm: str | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Fit, evaluate on validation and test, and write `out`; while at work, everything is in `out`.partial.
+
+    Args:
+        config: the run.
+        settings: the YAML that reloads to `config`; it becomes config.yaml.
+        bench: the data of `config`.
+        out: the run directory.
+        command: the command line, for the record.
+        study, arm: what the run belongs to; None = a run of its own.
+        resume: go on with an unfinished run, to the same bits on CPU.
+
+    Returns:
+        What results.json holds.
+
+    Raises:
+        BadInput: `out` exists, or an unfinished run is there that may not or cannot be resumed.
+    """
+    partial = out.with_name(out.name + ".partial")
+    _claim(out, partial, settings, resume)
+    started = time.perf_counter()
+    record: dict[str, Any] = {
+        "command": command,
+        "code_version": code_version(),
+        "dependencies": {name: version(name) for name in _DEPENDENCIES},
+        "data": describe_data(bench.dataset),
+        "device": resolve_device(config),
+        "seed": config.seed,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    name = f"{arm or config.method}-{config.seed}"
+    mirror = Mirror(config.tracking, partial, name=name, group=study or "", settings=asdict(config))
+    results: dict[str, Any] | None = None
+    try:
+        results, record = _work(config, bench, partial, record, mirror, study, arm, started)
+    finally:
+        mirror.finish(results["test"] if results else None)
+    write_json(partial / "run.json", record)
+    (partial / "state.pt").unlink(missing_ok=True)
+    os.replace(partial, out)
+    return results
+
+
+def _work(
+    config: RunConfig,
+    bench: Workbench,
+    folder: Path,
+    record: dict[str, Any],
+    mirror: Mirror,
+    study: str | None,
+    arm: str | None,
+    started: float,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Do the run inside `folder` and return results.json and run.json."""
+    dataset = bench.dataset
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    torch.use_deterministic_algorithms(True)
+    method = make_method(config, dataset.train)
+    rows: list[Row] = []
+
+    def on_row(row: Row) -> None:
+        rows.append(row)
+        write_text(folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+        mirror.log(row)
+
+    def validate() -> float:
+        return quick(method, dataset.validation, config.training.monitor, bench.context, config.evaluation)
+
+    fitted = fit_method(
+        method, dataset.train, validate, config, checkpoint=folder / "state.pt", on_row=on_row
+    )
+    fit_seconds = time.perf_counter() - started
+    save_method(method, folder / "model")
+    validation = evaluate(method, dataset.validation, bench.context, config.evaluation)
+    test = evaluate(method, dataset.test, bench.context, config.evaluation)
+    results = {
+        "study": study,
+        "arm": arm or config.method,
+        "dataset": dataset.name,
+        "method": config.method,
+        "seed": config.seed,
+        "stochastic": method.stochastic,
+        "protocol": asdict(config.data.protocol),
+        "candidate_set": "all items",
+        "n_users": {"validation": len(dataset.validation), "test": len(dataset.test)},
+        **evaluation_results(validation, test),
+        "model": dict(config.model),
+        "fit": _fit_summary(fitted),
+    }
+    write_json(folder / "results.json", results)
+    _write_per_user(folder / "per_user.npz", dataset, test)
+    total = time.perf_counter() - started
+    wall = {"fit": fit_seconds, "evaluate": total - fit_seconds, "total": total}
+    record = {
+        **record,
+        "wall_seconds": {name: round(seconds, 3) for name, seconds in wall.items()},
+        "fit_seconds": {name: round(seconds, 3) for name, seconds in (fitted.seconds if fitted else {}).items()},
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0,
+    }
+    return results, record
+
+
+def evaluation_results(validation: Evaluation, test: Evaluation) -> dict[str, Any]:
+    """Return the measured part of results.json."""
+    groups: dict[str, dict[str, Any]] = {}
+    for group in test.groups:
+        groups.setdefault(group.by, {})[group.name] = {"n_users": group.n_users, **group.means}
+    interests = asdict(test.interests) if test.interests is not None else None
+    return {
+        "validation": validation.means(),
+        "test": test.means(),
+        "test_standard_errors": test.standard_errors(),
+        "test_groups": groups,
+        "interests": interests,
+        "definitions": test.definitions(),
+    }
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """Return what run.json says of the data."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint(),
+        "users": dataset.log.n_users,
+        "items": dataset.n_items,
+        "interactions": len(dataset.log),
+        "counts": dict(dataset.counts),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@cache
+def code_version() -> str:
+    """Return the package's version, and the commit where the code is a checkout ("+" = with changes)."""
+    try:
+        number = version("adaptive-mi")
+    except PackageNotFoundError:
+        number = "unknown"
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return number
+    return f"{number} ({commit})"
+
+
+def _claim(out: Path, partial: Path, settings: str, resume: bool) -> None:
+    """Make `partial` ours: new, or, when resuming, an unfinished run of the same settings."""
+    if out.exists():
+        raise BadInput(f"{out} exists already and is not overwritten; choose another --out, or remove it.")
+    config_file = partial / "config.yaml"
+    if partial.exists() and config_file.exists():
+        if not resume:
+            raise BadInput(f"an unfinished run lies in {partial}; add --resume to go on with it, or remove it.")
+        if config_file.read_text(encoding="utf-8") != settings:
+            raise BadInput(f"{partial} was begun with another configuration; remove it, or choose another --out.")
+        shutil.rmtree(partial / "wandb", ignore_errors=True)
+        return
+    partial.mkdir(parents=True, exist_ok=True)
+    write_text(config_file, settings)
+
+
+def _fit_summary(fitted: FitResult | None) -> Mapping[str, Any] | None:
+    if fitted is None:
+        return None
+    return {"best_step": fitted.best_step, "best_value": fitted.best_value, "n_steps": fitted.n_steps}
+
+
+def _write_per_user(path: Path, dataset: Dataset, test: Evaluation) -> None:
+    """Write everything by user, so that every table can be made again without a model."""
+    arrays: dict[str, Any] = {f"metric/{name}": values.astype(np.float32) for name, values in test.per_user.items()}
+    arrays["user_id"] = dataset.log.user_ids[test.users].astype(str)
+    arrays["items"] = test.items
+    if test.live_k is not None:
+        arrays["live_k"] = test.live_k.astype(np.int16)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)

@@ -1,0 +1,53 @@
+"""What a study is: a question and its arms."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from baselines.errors import unknown_name
+
+STUDIES = {
+    "compare": "experiments.studies.compare",
+    "k_sensitivity": "experiments.studies.k_sensitivity",
+}
+"""name -> module with a `STUDY`; a new study is its file and one line here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDefinition:
+    """A question put to data.
+
+    Attributes:
+        name: as on the command line.
+        question: what is asked, in a sentence.
+        arms: name -> nested settings of its runs; `method` is required, everything else has its default.
+        baseline: the arm that the others are tested against.
+        columns: the metrics of the main table.
+        x: the model's knob on the horizontal axis of the plots; None = there is none.
+        common: settings of all arms, as far as an arm's method knows them.
+    """
+
+    name: str
+    question: str
+    arms: Mapping[str, Mapping[str, Any]]
+    baseline: str
+    columns: tuple[str, ...] = (
+        "recall@20", "recall@50", "ndcg@20", "hit_rate@20", "recall@50:novel", "recall@50:tail80", "coverage@50",
+    )  # fmt: skip
+    x: str | None = None
+    common: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_study(name: str) -> StudyDefinition:
+    """Return the study of that name.
+
+    Raises:
+        BadInput: there is none; names the nearest.
+    """
+    if name not in STUDIES:
+        raise unknown_name("study", name, STUDIES)
+    study: StudyDefinition = importlib.import_module(STUDIES[name]).STUDY
+    return study

@@ -1,0 +1,44 @@
+"""The knobs of training. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from baselines.errors import BadInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How long and how fast to learn."""
+
+    max_steps: int = 4000
+    """Optimiser steps at most."""
+
+    batch_size: int = 256
+    """B, training examples a step, one random target position of one random user each."""
+
+    learning_rate: float = 2e-3
+    """Adam's step size."""
+
+    weight_decay: float = 0.0
+    """L2 penalty inside Adam."""
+
+    min_history: int = 1
+    """Fewest behaviours before a training target (ComiRec: 4, which leaves out the starts of all sequences)."""
+
+    evaluate_every: int = 250
+    """Steps between validations; also between checkpoints, so at most this many steps are repeated on resuming."""
+
+    patience: int = 4
+    """Validations without a new best after which training stops."""
+
+    monitor: str = "recall@50"
+    """The validation metric that picks the best step."""
+
+    threads: int = 0
+    """Torch threads; 0 = as many as torch chooses."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "learning_rate", "min_history", "evaluate_every", "patience"):
+            if not getattr(self, name) > 0:
+                raise BadInput(f"training.{name} must be greater than 0, got {getattr(self, name)}.")

@@ -1,0 +1,171 @@
+"""Train a model with early stopping; killed at any moment, it resumes to the same bits on CPU."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from baselines.recommender import Recommender
+from baselines.sequences import Sequences
+from experiments.training.batches import TrainingBatches
+from experiments.training.checkpoint import load_checkpoint, save_checkpoint
+from experiments.training.config import TrainingConfig
+from experiments.training.stopwatch import Stopwatch
+
+Row = dict[str, float]
+
+
+class DivergedError(RuntimeError):
+    """A loss term became NaN or infinite; says at which step and which term."""
+
+
+@dataclass
+class FitState:
+    """Everything that decides how training goes on; saved whole at every validation."""
+
+    step: int = 0
+    best_step: int = 0
+    best_value: float = -math.inf
+    n_stale: int = 0
+    rows: list[Row] = field(default_factory=list)
+    best_model: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How training went.
+
+    Attributes:
+        best_step: the step whose parameters the model now has.
+        best_value: the monitored validation metric at that step.
+        n_steps: steps taken.
+        rows: one per validation: step, mean loss terms since the last one, validation metric.
+        seconds: wall time by phase (data, forward, backward, optimiser, validate) of this process.
+    """
+
+    best_step: int
+    best_value: float
+    n_steps: int
+    rows: list[Row]
+    seconds: dict[str, float]
+
+
+def fit(
+    model: Recommender,
+    train: Sequences,
+    validate: Callable[[], float],
+    config: TrainingConfig,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    device: str = "cpu",
+) -> FitResult:
+    """Train `model` in place and leave it with its best parameters, in eval mode.
+
+    Args:
+        model: trained in place.
+        train: the training users' sequences.
+        validate: returns the monitored metric of the model as it is; called in eval mode.
+        config: how long and how fast.
+        seed: decides batches, negatives and dropout.
+        checkpoint: file to save to at every validation and, if it exists, to go on from; None = never saved.
+        on_row: told of every validation, those before a resume included.
+        device: where the model lives.
+
+    Raises:
+        DivergedError: a loss term is NaN or infinite.
+        BadInput: the checkpoint is corrupt.
+    """
+    torch.manual_seed(seed)  # dropout
+    negatives = torch.Generator(device).manual_seed(seed)
+    batches = TrainingBatches(
+        train, config.batch_size, model.scoring.max_history, config.min_history, np.random.default_rng(seed)
+    )
+    optimiser = torch.optim.Adam(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    state = FitState()
+    parts: dict[str, Any] = {"model": model, "optimiser": optimiser}
+    if checkpoint is not None and checkpoint.exists():
+        load_checkpoint(checkpoint, state, parts, negatives, batches.rng)
+    tell = on_row or (lambda _: None)
+    for row in state.rows:
+        tell(row)
+
+    watch = Stopwatch()
+    totals: dict[str, torch.Tensor] = {}
+    bar = tqdm(
+        total=config.max_steps, initial=state.step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
+    )
+    started, first_step = time.perf_counter(), state.step
+    model.train()
+    while state.step < config.max_steps and state.n_stale < config.patience:
+        state.step += 1
+        with watch.phase("data"):
+            batch = batches.next().to(device)
+        with watch.phase("forward"):
+            terms = model.losses(batch, negatives)
+            total = torch.stack([model.loss.weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
+        if not math.isfinite(total.item()):
+            raise DivergedError(_name_the_term(terms, state.step))
+        with watch.phase("backward"):
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+        with watch.phase("optimiser"):
+            optimiser.step()
+        for name, term in terms.items():
+            totals[name] = totals.get(name, torch.zeros((), device=device)) + term.detach()
+        bar.update()
+
+        if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
+            n_since = (state.step - 1) % config.evaluate_every + 1
+            with watch.phase("validate"):
+                model.eval()
+                value = validate()
+                model.train()
+            row: Row = {"step": state.step, **{f"loss/{k}": v.item() / n_since for k, v in totals.items()}}
+            row[f"validation/{config.monitor}"] = value
+            totals = {}
+            _remember(state, model, value, row)
+            tell(row)
+            if checkpoint is not None:
+                save_checkpoint(checkpoint, state, parts, negatives, batches.rng)
+            users_per_second = (state.step - first_step) * config.batch_size / (time.perf_counter() - started)
+            shown = {"loss": f"{row['loss/softmax']:.3f}", config.monitor: f"{value:.4f}"}
+            bar.set_postfix({**shown, "users/s": f"{users_per_second:.0f}"})
+    bar.close()
+    model.load_state_dict(state.best_model)
+    model.eval()
+    return FitResult(state.best_step, state.best_value, state.step, state.rows, watch.seconds)
+
+
+def _remember(state: FitState, model: Recommender, value: float, row: Row) -> None:
+    """Note a validation, and the parameters if it is the best so far."""
+    state.rows.append(row)
+    state.n_stale += 1
+    if value > state.best_value:
+        state.best_step, state.best_value, state.n_stale = state.step, value, 0
+        state.best_model = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _name_the_term(terms: dict[str, torch.Tensor], step: int) -> str:
+    """Say which loss term is not finite."""
+    broken = [name for name, value in terms.items() if not math.isfinite(value.item())]
+    named = " and ".join(f"'{name}' = {terms[name].item()}" for name in broken) or "the weighted sum"
+    return (
+        f"training diverged at step {step}: loss term {named}. Lower training.learning_rate, or raise "
+        "scoring.temperature; the last checkpoint is kept."
+    )
