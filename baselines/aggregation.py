@@ -21,8 +21,12 @@ def matches(interests: Interests, items: Tensor) -> Tensor:
     Returns:
         [B, K, C] float; -inf in the rows of dead interests.
     """
-    scores = interests.vectors @ items.mT  # [B, K, C]
-    return _silence_dead(scores + interests.log_weight[..., None], interests.mask)
+    B, K, D = interests.vectors.shape
+    vectors = interests.vectors.masked_fill(~interests.mask[..., None], 0)  # whatever a dead slot holds, NaN included
+    offset = interests.log_weight.masked_fill(~interests.mask, -torch.inf)
+    if items.ndim == 2:
+        return torch.addmm(offset.view(B * K, 1), vectors.view(B * K, D), items.T).view(B, K, len(items))
+    return torch.baddbmm(offset[..., None], vectors, items.mT)
 
 
 def aggregate(scores: Tensor, aggregation: Aggregation) -> Tensor:
@@ -38,7 +42,7 @@ def read_out(
     """Score the target and the candidates as training sees them.
 
     `hard` (ComiRec, eq. 9): the interest that matches the target best scores everything; `label_aware` (MIND, eq. 8):
-    one vector, the interests weighted by softmax over interests of sign(m) |m|^power, m the match with the target;
+    one vector, the interests weighted by softmax over interests of sign(m) |m|^power, m the match with the target (log importance added);
     `soft`: log-sum-exp over interests of the matches with each item.
 
     Args:
@@ -55,13 +59,9 @@ def read_out(
         row = torch.arange(len(chosen), device=chosen.device)
         vector, offset = interests.vectors[row, chosen], interests.log_weight[row, chosen]
     else:
-        match = (interests.vectors @ target[:, :, None]).squeeze(-1)  # [B, K]
-        powered = match.sign() * match.abs() ** power + interests.log_weight
-        weight = _silence_dead(powered[..., None], interests.mask).softmax(1)  # over interests
-        vector, offset = (weight * interests.vectors).sum(1), target.new_zeros(len(target))
+        of_target = of_target.squeeze(-1)  # [B, K]
+        weight = (of_target.sign() * of_target.abs() ** power).masked_fill(~interests.mask, -torch.inf).softmax(-1)
+        vectors = interests.vectors.masked_fill(~interests.mask[..., None], 0)
+        vector, offset = (weight[..., None] * vectors).sum(1), target.new_zeros(len(target))
     return (vector * target).sum(-1) + offset, vector @ candidates.T + offset[:, None]
 
-
-def _silence_dead(scores: Tensor, mask: Tensor) -> Tensor:
-    """Replace, in [B, K, C], the scores of dead interests by -inf."""
-    return scores.masked_fill(~mask[..., None], -torch.inf)

@@ -78,6 +78,16 @@ def assign(history: Tensor, history_mask: Tensor, vectors: Tensor, mask: Tensor)
     return one_hot * history_mask[..., None]
 
 
+def scatter(behaviours: Tensor, history_mask: Tensor) -> Tensor:
+    """Put packed rows [n, W], one for each True of `history_mask` [B, L] in order, into [B, L, W]; 0 elsewhere.
+
+    With `values[history_mask]`, its inverse, a layer works on behaviours only and never on padding.
+    """
+    place = history_mask.flatten().nonzero().squeeze(-1)  # [n]
+    padded = behaviours.new_zeros(history_mask.numel(), behaviours.shape[-1])
+    return padded.index_copy(0, place, behaviours).view(*history_mask.shape, -1)
+
+
 def recency_rank(history_mask: Tensor) -> Tensor:
     """Return each behaviour's distance from the end of its history, [B, L] int64: 0 = the latest; padding gets 0."""
     L = history_mask.shape[1]

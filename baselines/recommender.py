@@ -17,7 +17,7 @@ from baselines import losses
 from baselines.aggregation import read_out
 from baselines.batch import Batch
 from baselines.config import LossConfig, ScoringConfig
-from baselines.interests import InterestExtractor, Interests, concatenate
+from baselines.interests import InterestExtractor, Interests, concatenate, scatter
 from baselines.ranker import Ranker, Ranking
 from baselines.retrieval import Queries, top_n_of_interests
 from baselines.samplers import Proposal
@@ -71,9 +71,8 @@ class Recommender(nn.Module, Ranker):
 
         The extractor reads item vectors whose coordinates are of the order of 1 under `cosine`.
         """
-        vectors = self.item_vectors(history) * history_mask[..., None]
-        if self.scoring.similarity == "cosine":
-            vectors = vectors * math.sqrt(self.scoring.width)
+        scale = math.sqrt(self.scoring.width) if self.scoring.similarity == "cosine" else 1.0
+        vectors = scatter(self.item_vectors(history[history_mask]) * scale, history_mask)  # [B, L, D]
         interests: Interests = self.extractor(vectors, history_mask)
         found = interests.vectors
         if self.scoring.similarity == "cosine":

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.errors import BadInput
-from baselines.interests import InterestExtractor, Interests, assign, recency_rank
+from baselines.interests import InterestExtractor, Interests, assign, recency_rank, scatter
 
 
 class ComiRecSA(InterestExtractor):
@@ -44,8 +44,8 @@ class ComiRecSA(InterestExtractor):
 
     def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
         """See `InterestExtractor.forward`; all K interests are live."""
-        placed = history + self.position[recency_rank(history_mask)]
-        logits = self.attend(torch.tanh(self.hidden(placed)))  # [B, L, K]
+        placed = history[history_mask] + self.position[recency_rank(history_mask)[history_mask]]  # [n, D]
+        logits = scatter(self.attend(torch.tanh(self.hidden(placed))), history_mask)  # [B, L, K]
         logits = logits.masked_fill(~history_mask[..., None], -torch.inf)
         attention = logits.softmax(1)  # [B, L, K]: sums over behaviours
         vectors = attention.mT @ history  # [B, K, D]

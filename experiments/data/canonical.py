@@ -79,5 +79,5 @@ def _write(raw: RawData, folder: Path) -> None:
         "categories": pa.array([list(names) for names in metadata.categories[1:]], pa.list_(pa.string())),
         "brand": pa.array([brand or None for brand in metadata.brands[1:]], pa.string()),
     }
-    pyarrow.parquet.write_table(pa.table(columns), folder / INTERACTIONS, compression="zstd")
-    pyarrow.parquet.write_table(pa.table(items), folder / ITEMS, compression="zstd")
+    for name, table in ((INTERACTIONS, columns), (ITEMS, items)):
+        pyarrow.parquet.write_table(pa.table(table), folder / name, compression="zstd", write_page_checksum=True)

@@ -19,6 +19,7 @@ from baselines.errors import BadInput, unknown_name
 from baselines.sequences import Sequences
 from experiments.evaluation import categories, diversity, popularity
 from experiments.evaluation.accuracy import ACCURACY
+from experiments.evaluation.alpha_ndcg import alpha_ndcg
 from experiments.evaluation.context import EvaluationContext, Rows, Segments
 from experiments.evaluation.diagnostics import DIAGNOSTICS
 from experiments.evaluation.ranks import TargetRanks
@@ -93,8 +94,8 @@ PER_LIST: Mapping[str, ListMetric] = {
     "ild": ListMetric(diversity.ild, lambda s: diversity.ild(s.lists, s.context.item_users, s.cutoffs)),
     "div": ListMetric(diversity.div, lambda s: diversity.div(s.lists, s.categories, s.cutoffs), of_categories=True),
     "alpha_ndcg": ListMetric(
-        diversity.alpha_ndcg,
-        lambda s: diversity.alpha_ndcg(s.lists, s.targets, s.categories, s.alpha, s.cutoffs),
+        alpha_ndcg,
+        lambda s: alpha_ndcg(s.lists, s.targets, s.categories, s.alpha, s.cutoffs),
         of_categories=True,
     ),
     "interest_coverage": ListMetric(
@@ -115,7 +116,7 @@ OF_ALL_LISTS: Mapping[str, ListMetric] = {
         popularity.coverage, lambda s: popularity.coverage(s.exposures, np.arange(s.context.n_items + 1) > 0)
     ),
     "tail_coverage": ListMetric(
-        popularity.coverage, lambda s: popularity.coverage(s.exposures, s.in_tail), of_tail=True
+        popularity.tail_coverage, lambda s: popularity.tail_coverage(s.exposures, s.in_tail), of_tail=True
     ),
     "gini": ListMetric(popularity.gini, lambda s: popularity.gini(s.exposures)),
 }

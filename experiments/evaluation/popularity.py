@@ -71,7 +71,7 @@ def exposures(lists: NDArray[np.int32], n_items: int, cutoffs: NDArray[np.int64]
 
 
 def coverage(exposure: NDArray[np.int64], member: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of the catalogue's items (tail_coverage: of the tail's items) in the list of at least one user.
+    """Share of the catalogue's items that are recommended to at least one user.
 
     Args:
         exposure: [Q, N + 1] counts from `exposures`.
@@ -85,6 +85,15 @@ def coverage(exposure: NDArray[np.int64], member: NDArray[np.bool_]) -> NDArray[
     """
     n_members = int(member.sum())
     return (exposure[:, member] > 0).sum(-1) / n_members if n_members else np.full(len(exposure), np.nan)
+
+
+def tail_coverage(exposure: NDArray[np.int64], in_tail: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of the long tail's items that are recommended to at least one user.
+
+    >>> tail_coverage(np.array([[0, 2, 0, 1, 0]]), np.array([False, False, False, True, True]))
+    array([0.5])
+    """
+    return coverage(exposure, in_tail)
 
 
 def gini(exposure: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -112,8 +112,13 @@ def _place(
 ) -> int:
     """Write the average ranks up to `n_max`; return an item met twice in one list, or 0."""
     rank_of = np.full(n_items + 1, np.inf)
+    listed_for = np.full(n_items + 1, -1)  # the last row in whose list the item was met
     width = items.shape[1]
     for row in range(len(users)):
+        for item in items[row]:
+            if item > 0 and listed_for[item] == row:
+                return int(item)
+            listed_for[item] = row
         start = 0
         while start < width and items[row, start] > 0:
             end = start + 1
@@ -123,8 +128,6 @@ def _place(
             if average > n_max:
                 break
             for place in range(start, end):
-                if rank_of[items[row, place]] != np.inf:
-                    return int(items[row, place])
                 rank_of[items[row, place]] = average
             start = end
         for t in range(target_offsets[users[row]], target_offsets[users[row] + 1]):

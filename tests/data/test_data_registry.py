@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, RegisteredDataset]]:
-    """Serve a zip in MovieLens's layout as `tiny` from this machine; `requests` counts what was fetched."""
+    """Serve a zip in MovieLens's layout as `tiny`."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as members:
         members.writestr("ml-tiny/ratings.dat", "1::7::5::10\n1::8::5::20\n")
@@ -50,7 +50,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
     checksum = "md5:" + hashlib.md5(content.getvalue()).hexdigest()
     tiny = replace(DATASETS["ml-100k"], url=f"{base}/tiny.zip", checksum=checksum)

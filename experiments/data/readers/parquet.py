@@ -39,7 +39,7 @@ def _columns(path: Path, required: list[str], wanted: list[str]) -> dict[str, An
     """Read columns by name; the `wanted` ones only if they are there."""
     import pyarrow.parquet
 
-    with reading(path), pyarrow.parquet.ParquetFile(path) as file:
+    with reading(path), pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         names: list[str] = file.schema_arrow.names
         for name in required:
             if name not in names:
