@@ -10,6 +10,7 @@ from torch import Tensor
 
 from baselines.config import Aggregation, Readout
 from baselines.interests import Interests
+from baselines.soft_scores import soft_scores
 
 
 def matches(interests: Interests, items: Tensor) -> Tensor:
@@ -21,10 +22,9 @@ def matches(interests: Interests, items: Tensor) -> Tensor:
     Returns:
         [B, K, C] float; -inf in the rows of dead interests.
     """
-    B, K, D = interests.vectors.shape
-    vectors = interests.vectors.masked_fill(~interests.mask[..., None], 0)  # whatever a dead slot holds, NaN included
-    offset = interests.log_weight.masked_fill(~interests.mask, -torch.inf)
+    vectors, offset = _silenced(interests)
     if items.ndim == 2:
+        B, K, D = vectors.shape
         return torch.addmm(offset.view(B * K, 1), vectors.view(B * K, D), items.T).view(B, K, len(items))
     return torch.baddbmm(offset[..., None], vectors, items.mT)
 
@@ -42,8 +42,8 @@ def read_out(
     """Score the target and the candidates as training sees them.
 
     `hard` (ComiRec, eq. 9): the interest that matches the target best scores everything; `label_aware` (MIND, eq. 8):
-    one vector, the interests weighted by softmax over interests of sign(m) |m|^power, m the match with the target (log importance added);
-    `soft`: log-sum-exp over interests of the matches with each item.
+    one vector, the interests weighted by softmax over interests of sign(m) |m|^power, m the match with the target, log
+    importance added; `soft`: log-sum-exp over interests of the matches with each item.
 
     Args:
         target: [B, D] vectors of the targets; candidates: [C, D].
@@ -51,17 +51,22 @@ def read_out(
     Returns:
         Target scores [B] and candidate scores [B, C].
     """
-    of_target = matches(interests, target[:, None, :])  # [B, K, 1]
+    vectors, offset = _silenced(interests)
+    of_target = (vectors @ target[..., None]).squeeze(-1) + offset  # [B, K]
     if readout == "soft":
-        return of_target.logsumexp(1).squeeze(1), matches(interests, candidates).logsumexp(1)
+        return of_target.logsumexp(1), soft_scores(vectors, offset, candidates)
     if readout == "hard":
-        chosen = of_target.squeeze(-1).argmax(1)  # [B]
+        chosen = of_target.argmax(1)  # [B]
         row = torch.arange(len(chosen), device=chosen.device)
-        vector, offset = interests.vectors[row, chosen], interests.log_weight[row, chosen]
+        vector, constant = vectors[row, chosen], offset[row, chosen]
     else:
-        of_target = of_target.squeeze(-1)  # [B, K]
-        weight = (of_target.sign() * of_target.abs() ** power).masked_fill(~interests.mask, -torch.inf).softmax(-1)
-        vectors = interests.vectors.masked_fill(~interests.mask[..., None], 0)
-        vector, offset = (weight[..., None] * vectors).sum(1), target.new_zeros(len(target))
-    return (vector * target).sum(-1) + offset, vector @ candidates.T + offset[:, None]
+        match = of_target.masked_fill(~interests.mask, 0)  # no infinity reaches the power, whose gradient it would spoil
+        weight = (match.sign() * match.abs() ** power).masked_fill(~interests.mask, -torch.inf).softmax(-1)
+        vector, constant = (weight[..., None] * vectors).sum(1), target.new_zeros(len(target))
+    return (vector * target).sum(-1) + constant, vector @ candidates.T + constant[:, None]
 
+
+def _silenced(interests: Interests) -> tuple[Tensor, Tensor]:
+    """Vectors [B, K, D] and log importance [B, K], with 0 and -inf in dead slots, whatever those hold, NaN included."""
+    vectors = interests.vectors.masked_fill(~interests.mask[..., None], 0)
+    return vectors, interests.log_weight.masked_fill(~interests.mask, -torch.inf)

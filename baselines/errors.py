@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MANY = 40  # names; more would bury the hint
+
 
 class BadInput(ValueError):
     """Input from outside (a file, a flag, a key, a name) that cannot be used.
@@ -20,6 +22,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadInput:
     unknown method 'comirec_as': did you mean 'comirec_sa'? Known: comirec_sa, ease.
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=6, cutoff=0.5)
     hint = f" did you mean '{near[0]}'?" if near else ""
-    return BadInput(f"unknown {kind} '{name}':{hint} Known: {', '.join(known)}.")
+    few = len(known) <= _MANY
+    listed = known if few else sorted(near) or known[:6]
+    return BadInput(f"unknown {kind} '{name}':{hint} {'Known' if few else 'Near it'}: {', '.join(listed)}.")

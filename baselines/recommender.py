@@ -66,14 +66,17 @@ class Recommender(nn.Module, Ranker):
         raw = self.table if ids is None else F.embedding(ids, self.table)
         return F.normalize(raw, dim=-1) if self.scoring.similarity == "cosine" else raw
 
-    def extract(self, history: Tensor, history_mask: Tensor) -> Interests:
+    def extract(self, behaviours: Tensor, history_mask: Tensor) -> Interests:
         """Interests as they are scored: unit length over the temperature for `cosine`, over the temperature for `dot`.
 
         The extractor reads item vectors whose coordinates are of the order of 1 under `cosine`.
+
+        Args:
+            behaviours: [n, D], `item_vectors` of the behaviours, packed: one row for each True of `history_mask`.
+            history_mask: [B, L] bool.
         """
         scale = math.sqrt(self.scoring.width) if self.scoring.similarity == "cosine" else 1.0
-        vectors = scatter(self.item_vectors(history[history_mask]) * scale, history_mask)  # [B, L, D]
-        interests: Interests = self.extractor(vectors, history_mask)
+        interests: Interests = self.extractor(scatter(behaviours * scale, history_mask), history_mask)
         found = interests.vectors
         if self.scoring.similarity == "cosine":
             found = F.normalize(found, dim=-1)
@@ -86,29 +89,30 @@ class Recommender(nn.Module, Ranker):
             batch: P = 1, every row with a target.
             generator: source of the negatives.
         """
-        interests = self.extract(batch.history, batch.history_mask)
         target = batch.targets[:, 0]
-        target_vectors = self.item_vectors(target)
+        behaviours = batch.history[batch.history_mask]
+        readout = (self.scoring.readout, self.scoring.power)
         if self.loss.kind == "full_softmax":
-            _, scores = read_out(
-                interests, target_vectors, self.item_vectors(), self.scoring.readout, self.scoring.power
-            )
-            term = losses.full_softmax(scores, target)
-        else:
-            assert self.proposal is not None, "sampled_softmax needs a proposal"
-            negatives = self.proposal.sample(self.loss.n_negatives, generator)
-            target_scores, negative_scores = read_out(
-                interests, target_vectors, self.item_vectors(negatives), self.scoring.readout, self.scoring.power
-            )
-            term = losses.sampled_softmax(
-                target_scores,
-                negative_scores,
-                target,
-                negatives,
-                log_q_target=self.proposal.log_q(target) if self.loss.log_q else None,
-                log_q_negatives=self.proposal.log_q(negatives) if self.loss.log_q else None,
-                remove_accidental_hits=self.loss.remove_accidental_hits,
-            )
+            table = self.item_vectors()
+            interests = self.extract(table[behaviours], batch.history_mask)
+            _, scores = read_out(interests, table[target], table, *readout)
+            return {"softmax": losses.full_softmax(scores, target), **interests.penalties}
+
+        assert self.proposal is not None, "sampled_softmax needs a proposal"
+        negatives = self.proposal.sample(self.loss.n_negatives, generator)
+        looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one dense gradient
+        of_history, of_target, of_negatives = looked_up.split([len(behaviours), len(target), len(negatives)])
+        interests = self.extract(of_history, batch.history_mask)
+        target_scores, negative_scores = read_out(interests, of_target, of_negatives, *readout)
+        term = losses.sampled_softmax(
+            target_scores,
+            negative_scores,
+            target,
+            negatives,
+            log_q_target=self.proposal.log_q(target) if self.loss.log_q else None,
+            log_q_negatives=self.proposal.log_q(negatives) if self.loss.log_q else None,
+            remove_accidental_hits=self.loss.remove_accidental_hits,
+        )
         return {"softmax": term, **interests.penalties}
 
     @torch.no_grad()
@@ -125,7 +129,7 @@ class Recommender(nn.Module, Ranker):
             block = history[start : start + _ROWS]
             n = len(block)
             block = torch.cat([block, block[:1].expand(_ROWS - n, -1)])
-            found = self.extract(block, block > 0)
+            found = self.extract(self.item_vectors(block[block > 0]), block > 0)
             parts.append(
                 Interests(found.vectors[:n], found.mask[:n], found.log_weight[:n], found.assignment[:n])
             )

@@ -24,7 +24,8 @@ from baselines.errors import BadInput
 from experiments.config import RunConfig
 from experiments.data.dataset import Dataset
 from experiments.evaluation.context import EvaluationContext
-from experiments.evaluation.evaluator import Evaluation, evaluate, quick
+from experiments.evaluation.evaluation import Evaluation
+from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
 from experiments.methods import fit_method, make_method, resolve_device, save_method
 from experiments.tracking import Mirror

@@ -50,9 +50,13 @@ class ComiRecSA(InterestExtractor):
         attention = logits.softmax(1)  # [B, L, K]: sums over behaviours
         vectors = attention.mT @ history  # [B, K, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=history.device)
+        if self.training:  # nothing in training reads an assignment made after the fact
+            assignment = torch.zeros_like(attention)
+        else:
+            assignment = assign(history, history_mask, vectors, mask)
         return Interests(
             vectors=vectors,
             mask=mask,
             log_weight=vectors.new_zeros(mask.shape),
-            assignment=assign(history.detach(), history_mask, vectors.detach(), mask),
+            assignment=assignment,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from experiments.reporting.table import Table
@@ -17,3 +19,8 @@ def add_format(parser: Any) -> None:
 def show(table: Table, format: str) -> None:
     """Print one table."""
     print(table.render(format))
+
+
+def say_report(report: Path) -> None:
+    """Say where the report lies, on standard error: standard output holds nothing but the table."""
+    print(f"\nReport: {report}", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cli.arguments import Parser
-from experiments.cli.output import add_format, show
+from experiments.cli.output import add_format, say_report, show
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -23,5 +23,5 @@ def run(arguments: Sequence[str]) -> int:
     report = write_report(folder, Path(namespace.out) if namespace.out else None)
     runs = load_runs(folder)
     show(main_table(runs, Study.read(folder, runs)), namespace.format)
-    print(f"\nReport: {report}")
+    say_report(report)
     return 0

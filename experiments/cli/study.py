@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from baselines.errors import BadInput
 from experiments.cli.arguments import expand_short_flags
-from experiments.cli.output import add_format, show
+from experiments.cli.output import add_format, say_report, show
 from experiments.studies.definition import STUDIES
 
 
@@ -48,5 +48,5 @@ def run(arguments: Sequence[str]) -> int:
     report = write_report(folder)
     runs = load_runs(base)
     show(main_table(runs, Study.read(folder, runs)), namespace.format)
-    print(f"\nReport: {report}")
+    say_report(report)
     return 0

@@ -36,7 +36,7 @@ def load_source(config: DataConfig) -> Source:
 
         made = generate(config.synthetic)
         return Source("synthetic", made.log, made.metadata, made.truth)
-    from experiments.data.readers import read_log
+    from experiments.data.readers.read import read_log
     from experiments.data.registry import locate
 
     raw = read_log(locate(config.source, Path(config.root) if config.root else None), config.reader)

@@ -12,6 +12,7 @@ from baselines.errors import unknown_name
 STUDIES = {
     "compare": "experiments.studies.compare",
     "k_sensitivity": "experiments.studies.k_sensitivity",
+    "similarity": "experiments.studies.similarity",
 }
 """name -> module with a `STUDY`; a new study is its file and one line here."""
 
@@ -36,6 +37,7 @@ class StudyDefinition:
     baseline: str
     columns: tuple[str, ...] = (
         "recall@20", "recall@50", "ndcg@20", "hit_rate@20", "recall@50:novel", "recall@50:tail80", "coverage@50",
+        "live_k",
     )  # fmt: skip
     x: str | None = None
     common: Mapping[str, Any] = field(default_factory=dict)

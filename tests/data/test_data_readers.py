@@ -18,7 +18,9 @@ from baselines.errors import BadInput
 from experiments.data.canonical import write_canonical
 from experiments.data.log import InteractionLog
 from experiments.data.metadata import ItemMetadata
-from experiments.data.readers import READERS, RawData, ReaderConfig, read_log
+from experiments.data.readers.config import ReaderConfig
+from experiments.data.readers.read import READERS, read_log
+from experiments.data.readers.rows import RawData
 
 DATA = Path(os.environ.get("ADAPTIVE_MI_DATA") or Path(__file__).parents[2] / "../shared/data")
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no datasets in {DATA}: set ADAPTIVE_MI_DATA")

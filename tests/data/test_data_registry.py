@@ -17,7 +17,7 @@ import pytest
 
 from baselines.errors import BadInput
 from experiments.data import registry
-from experiments.data.readers import read_log
+from experiments.data.readers.read import read_log
 from experiments.data.registry import DATASETS, RegisteredDataset, list_datasets, locate
 
 DATA = Path(os.environ.get("ADAPTIVE_MI_DATA") or Path(__file__).parents[2] / "../shared/data")

@@ -1,4 +1,4 @@
-"""Every metric once more: plain Python, one user and one formula at a time, sharing nothing with the code under test."""
+"""Every metric once more: plain Python, a user and a formula at a time, nothing shared with the code under test."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def sequences(lists: list[list[int]], n_items: int) -> Sequences:
 def random_world(seed: int, n_users: int = 7, n_items: int = 23, n_levels: int = 9, categories: bool = True) -> World:
     """A world with many ties (few score levels), items that are never recommended, and items without a category."""
     rng = np.random.default_rng(seed)
-    draw = lambda low, high: rng.integers(1, n_items + 1, rng.integers(low, high)).tolist()  # noqa: E731
+
+    def draw(low: int, high: int) -> list[int]:
+        return [int(item) for item in rng.integers(1, n_items + 1, rng.integers(low, high))]
+
     scores = rng.integers(0, n_levels, (n_users, n_items + 1)).astype(np.float32)
     scores[rng.random(scores.shape) < 0.2] = -np.inf
     names = [tuple(f"c{c}" for c in np.flatnonzero(rng.random(5) < 0.3)) if categories else () for _ in range(n_items)]
@@ -115,7 +118,7 @@ def average_rank(scores: np.ndarray, item: int) -> float:
         return math.inf
     better = sum(scores[i] > scores[item] for i in range(1, len(scores)))
     tied = sum(scores[i] == scores[item] for i in range(1, len(scores)))
-    return better + (tied + 1) / 2
+    return float(better + (tied + 1) / 2)
 
 
 def accuracy(ranks: list[float], n: int) -> dict[str, float]:
@@ -123,7 +126,10 @@ def accuracy(ranks: list[float], n: int) -> dict[str, float]:
     if not ranks:
         return dict.fromkeys(("recall", "precision", "hit_rate", "ndcg", "ndcg_hits", "mrr", "map"), NAN)
     hits = sorted(rank for rank in ranks if rank <= n)[:n]
-    ideal = lambda m: sum(1 / math.log2(1 + place) for place in range(1, m + 1))  # noqa: E731
+
+    def ideal(m: int) -> float:
+        return sum(1 / math.log2(1 + place) for place in range(1, m + 1))
+
     dcg = sum(1 / math.log2(1 + rank) for rank in hits)
     return {
         "recall": len(hits) / len(ranks),
@@ -137,10 +143,12 @@ def accuracy(ranks: list[float], n: int) -> dict[str, float]:
 
 
 def segments(train: list[list[int]], n_items: int, head: float, mid: float) -> dict[str, set[int]]:
-    count = lambda item: sum(row.count(item) for row in train)  # noqa: E731
-    order = sorted(range(1, n_items + 1), key=lambda i: (-count(i), i))
+    order = sorted(range(1, n_items + 1), key=lambda i: (-sum(row.count(i) for row in train), i))
     first, second = int(head * n_items + 0.5), int((head + mid) * n_items + 0.5)
-    percent = lambda share: f"{round(100 * share, 6):g}"  # noqa: E731
+
+    def percent(share: float) -> str:
+        return f"{round(100 * share, 6):g}"
+
     return {
         f"head{percent(head)}": set(order[:first]),
         f"mid{percent(mid)}": set(order[first:second]),
@@ -168,9 +176,7 @@ def div(ranked: list[int], categories: list[tuple[str, ...]]) -> float:
     return mean([1 - len(a & b) / len(a | b) for a, b in itertools.combinations(sets, 2)])
 
 
-def alpha_ndcg(
-    ranked: list[int], targets: list[int], categories: list[tuple[str, ...]], alpha: float, n: int
-) -> float:
+def alpha_ndcg(ranked: list[int], targets: list[int], categories: list[tuple[str, ...]], alpha: float, n: int) -> float:
     targets = [item for item in dict.fromkeys(targets) if categories[item]]
     if not targets:
         return NAN

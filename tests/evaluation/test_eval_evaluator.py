@@ -15,7 +15,7 @@ from baselines.ranker import Ranking
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.evaluator import evaluate, quick
 
-CONFIG = EvaluationConfig(cutoffs=(1, 3, 8), head_share=0.25, mid_share=0.35, alpha=0.4, batch_size=3)
+CONFIG = EvaluationConfig(cutoffs=(1, 3, 8), head_share=0.25, mid_share=0.35, alpha=0.25, batch_size=3)
 
 
 @settings(max_examples=40, deadline=None)
@@ -173,7 +173,7 @@ def test_a_ranking_that_is_not_one_is_refused() -> None:
     class Broken(slow_twins.ScoreRanker):
         items, scores = [[1, 2]], [[2.0, 1.0]]
 
-        def rank(self, batch: object, top_n: int) -> Ranking:
+        def rank(self, batch: object, top_n: int) -> Ranking:  # noqa: ARG002
             return Ranking(np.array(self.items, np.int32), np.array(self.scores, np.float32))
 
     for items, scores, message in (

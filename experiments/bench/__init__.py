@@ -1,0 +1,1 @@
+"""Speed, measured on demand; never inside the tests. Ratios are between figures of one run."""

@@ -1,0 +1,119 @@
+"""Tests of significance against scipy, plain loops, and their own promises."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.errors import BadInput
+from experiments.evaluation import significance
+from experiments.evaluation.significance import bootstrap_interval, holm, sign_flip_test
+
+P_VALUES = st.lists(st.floats(0, 1), min_size=0, max_size=8)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_few_users_are_enumerated_exactly(differences: list[int]) -> None:
+    d = np.array(differences, float)
+    sums = [abs(np.dot(signs, d)) for signs in itertools.product((1, -1), repeat=len(d))]
+    expected = np.mean(np.array(sums) >= abs(d.sum()))
+    assert sign_flip_test(d, 10_000, rng()) == pytest.approx(expected)
+
+
+def test_the_exact_test_equals_scipy() -> None:
+    ours, theirs = rng(1).random(10), rng(2).random(10)
+    known = scipy.stats.permutation_test(
+        (ours, theirs), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", vectorized=True
+    )
+    assert sign_flip_test(ours - theirs, 2**10, rng()) == pytest.approx(known.pvalue)
+
+
+def test_drawn_flips_agree_with_scipy_within_their_own_error() -> None:
+    d = rng(3).normal(0.12, 1, 200)
+    known = scipy.stats.permutation_test(
+        (d,), np.mean, permutation_type="samples", n_resamples=20_000, rng=rng(4), vectorized=True
+    )
+    p = sign_flip_test(d, 20_000, rng(5))
+    assert abs(p - known.pvalue) < 6 * np.sqrt(p * (1 - p) / 20_000)
+
+
+def test_users_without_a_value_or_a_difference_change_nothing() -> None:
+    d = rng(6).normal(0.2, 1, 60)
+    padded = np.concatenate([[np.nan, 0, 0], d, [0, np.nan]])
+    assert sign_flip_test(d, 999, rng()) == sign_flip_test(padded, 999, rng())
+    assert sign_flip_test(np.array([0, np.nan]), 999, rng()) == 1
+
+
+def test_the_test_is_two_sided_and_symmetric() -> None:
+    d = rng(7).normal(0.3, 1, 80)
+    assert sign_flip_test(d, 999, rng()) == sign_flip_test(-d, 999, rng())
+
+
+def test_p_is_never_below_one_in_the_flips_drawn_plus_one() -> None:
+    assert sign_flip_test(np.ones(100), 999, rng()) == 1 / 1000
+
+
+def test_false_alarms_are_no_more_frequent_than_the_level() -> None:
+    alarms = [sign_flip_test(rng(seed).normal(size=30), 199, rng(seed)) <= 0.05 for seed in range(400)]
+    assert np.mean(alarms) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_memory_chunks_do_not_change_the_exact_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = rng(8).normal(0.3, 1, 11)
+    whole = sign_flip_test(d, 10_000, rng())
+    monkeypatch.setattr(significance, "_CELLS", 100)
+    assert sign_flip_test(d, 10_000, rng()) == whole
+
+
+def test_the_interval_agrees_with_scipy() -> None:
+    values = rng(9).exponential(size=300)
+    known = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=rng(10))
+    low, high = bootstrap_interval(np.append(values, np.nan), 20_000, rng(11))
+    width = high - low
+    assert abs(low - known.confidence_interval.low) < 0.03 * width
+    assert abs(high - known.confidence_interval.high) < 0.03 * width
+
+
+def test_a_higher_level_gives_a_wider_interval() -> None:
+    values = rng(12).normal(size=100)
+    low, high = bootstrap_interval(values, 2_000, rng(), level=0.99)
+    inner_low, inner_high = bootstrap_interval(values, 2_000, rng(), level=0.8)
+    assert low < inner_low < inner_high < high
+
+
+@settings(max_examples=50, deadline=None)
+@given(P_VALUES)
+def test_holm_equals_its_definition(p_values: list[float]) -> None:
+    adjusted = holm(np.array(p_values))
+    for p, found in zip(p_values, adjusted, strict=True):
+        steps = sorted(p_values)
+        upto = max(i for i, step in enumerate(steps) if step == p)
+        expected = min(1, max((len(steps) - i) * steps[i] for i in range(upto + 1)))
+        assert found == pytest.approx(expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(P_VALUES)
+def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float]) -> None:
+    p = np.array(p_values)
+    adjusted = holm(p)
+    assert (adjusted >= p).all()
+    assert (adjusted <= np.minimum(1, p * max(len(p), 1) + 1e-12)).all()
+
+
+@pytest.mark.parametrize("n", [0, -5])
+def test_no_repetitions_are_refused(n: int) -> None:
+    with pytest.raises(BadInput, match="n_permutations"):
+        sign_flip_test(np.ones(3), n, rng())
+    with pytest.raises(BadInput, match="n_resamples"):
+        bootstrap_interval(np.ones(3), n, rng())
