@@ -42,8 +42,8 @@ def read_out(
     """Score the target and the candidates as training sees them.
 
     `hard` (ComiRec, eq. 9): the interest that matches the target best scores everything; `label_aware` (MIND, eq. 8):
-    one vector, the interests weighted by softmax over interests of sign(m) |m|^power, m the match with the target, log
-    importance added; `soft`: log-sum-exp over interests of the matches with each item.
+    one vector, the interests weighted by `label_attention`; `soft`: log-sum-exp over interests of the matches with each
+    item.
 
     Args:
         target: [B, D] vectors of the targets; candidates: [C, D].
@@ -60,10 +60,24 @@ def read_out(
         row = torch.arange(len(chosen), device=chosen.device)
         vector, constant = vectors[row, chosen], offset[row, chosen]
     else:
-        match = of_target.masked_fill(~interests.mask, 0)  # no infinity reaches the power, whose gradient it would spoil
-        weight = (match.sign() * match.abs() ** power).masked_fill(~interests.mask, -torch.inf).softmax(-1)
+        weight = label_attention(of_target, interests.mask, power)
         vector, constant = (weight[..., None] * vectors).sum(1), target.new_zeros(len(target))
     return (vector * target).sum(-1) + constant, vector @ candidates.T + constant[:, None]
+
+
+def label_attention(match: Tensor, mask: Tensor, power: float) -> Tensor:
+    """Softmax over live interests of sign(m) |m|^power, m [B, K] the match with the target, log importance added.
+
+    As in the paper, power 0 weighs all alike. A large one chooses the best match where that is above 1; a match's power
+    counts as at most 1e15, so that it stays finite.
+    """
+    if power == 0:
+        return mask / mask.sum(-1, keepdim=True)
+    match = match.masked_fill(~mask, 0)  # an infinity would spoil the power's gradient
+    largest = match.detach().abs().amax(-1, keepdim=True).clamp(min=1e-6)  # [B, 1]
+    share = match.sign() * (match.abs() / largest).clamp(min=1e-6) ** power  # in [-1, 1]
+    logits = share * (largest**power).clamp(max=1e15)
+    return logits.masked_fill(~mask, -torch.inf).softmax(-1)  # [B, K]
 
 
 def _silenced(interests: Interests) -> tuple[Tensor, Tensor]:

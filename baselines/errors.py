@@ -15,6 +15,10 @@ class BadInput(ValueError):
     """
 
 
+class Refused(BadInput):
+    """A method declines data that it cannot serve (too many items, say); a study goes on without that arm."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadInput:
     """Build the error for an unknown `kind` (method, metric, dataset, key), naming the nearest known one.
 

@@ -53,7 +53,8 @@ class InterestExtractor(nn.Module):
         """Extract interests.
 
         Args:
-            history: [B, L, D] float, vectors of the behaviours, oldest first, left-aligned; padding is arbitrary.
+            history: [B, L, D] float, vectors of the behaviours, oldest first, left-aligned; padding is arbitrary, but
+                finite.
             history_mask: [B, L] bool, True = a behaviour; every user has at least one.
         """
         raise NotImplementedError

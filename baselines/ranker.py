@@ -32,6 +32,14 @@ class Ranking:
             raise ValueError(f"items {self.items.shape} and scores {self.scores.shape} must both be [B, n]")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a ranker has to say of a batch: both verbs at once."""
+
+    ranking: Ranking
+    interests: Interests | None
+
+
 class Ranker:
     """Anything that can be evaluated."""
 
@@ -50,3 +58,7 @@ class Ranker:
         """Return the users' interests, or None for a method that has none."""
         del batch
         return None
+
+    def answer(self, batch: Batch, top_n: int) -> Answer:
+        """Return `rank` and `interests`; a method that ranks by its interests finds them once."""
+        return Answer(self.rank(batch, top_n), self.interests(batch))

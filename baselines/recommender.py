@@ -18,7 +18,7 @@ from baselines.aggregation import read_out
 from baselines.batch import Batch
 from baselines.config import LossConfig, ScoringConfig
 from baselines.interests import InterestExtractor, Interests, concatenate, scatter
-from baselines.ranker import Ranker, Ranking
+from baselines.ranker import Answer, Ranker, Ranking
 from baselines.retrieval import Queries, top_n_of_interests
 from baselines.samplers import Proposal
 
@@ -77,7 +77,7 @@ class Recommender(nn.Module, Ranker):
         """
         scale = math.sqrt(self.scoring.width) if self.scoring.similarity == "cosine" else 1.0
         interests: Interests = self.extractor(scatter(behaviours * scale, history_mask), history_mask)
-        found = interests.vectors
+        found = interests.vectors.masked_fill(~interests.mask[..., None], 0)  # whatever a dead slot holds, NaN included
         if self.scoring.similarity == "cosine":
             found = F.normalize(found, dim=-1)
         return replace(interests, vectors=found / self.log_temperature.exp())
@@ -101,7 +101,7 @@ class Recommender(nn.Module, Ranker):
         assert self.proposal is not None, "sampled_softmax needs a proposal"
         negatives = self.proposal.sample(self.loss.n_negatives, generator)
         looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one dense gradient
-        of_history, of_target, of_negatives = looked_up.split([len(behaviours), len(target), len(negatives)])
+        of_history, of_target, of_negatives = torch.split(looked_up, [len(behaviours), len(target), len(negatives)])
         interests = self.extract(of_history, batch.history_mask)
         target_scores, negative_scores = read_out(interests, of_target, of_negatives, *readout)
         term = losses.sampled_softmax(
@@ -120,11 +120,15 @@ class Recommender(nn.Module, Ranker):
         """The users' interests, as they are scored; eval mode is the caller's to set.
 
         Users are extracted in blocks of one fixed shape (rows and history length padded), because a matrix product
-        may round differently for another shape: so a user's interests are the same bits in any batch.
+        may round differently for another shape: so a user's interests are the same bits in any batch. Of a longer
+        history the latest `max_history` behaviours are read; the assignment of the others is 0.
         """
+        L, width = batch.history.shape[1], self.scoring.max_history
+        first_read = (batch.history_mask.sum(-1, keepdim=True) - width).clamp(min=0)  # [B, 1]
+        place = first_read + torch.arange(width, device=first_read.device)  # [B, width] in the batch's history
+        read = F.pad(batch.history_mask, (0, width))  # all places exist
+        history = F.pad(batch.history, (0, width)).masked_fill(~read, 0).gather(1, place)
         parts = []
-        width = max(self.max_history or 0, batch.history.shape[1])
-        history = F.pad(batch.history, (0, width - batch.history.shape[1]))
         for start in range(0, len(history), _ROWS):
             block = history[start : start + _ROWS]
             n = len(block)
@@ -134,11 +138,19 @@ class Recommender(nn.Module, Ranker):
                 Interests(found.vectors[:n], found.mask[:n], found.log_weight[:n], found.assignment[:n])
             )
         joined = concatenate(parts, width)
-        return replace(joined, assignment=joined.assignment[:, : batch.history.shape[1]])
+        K = joined.mask.shape[1]
+        whole = joined.assignment.new_zeros(len(history), L + width, K)
+        whole.scatter_(1, place[..., None].expand(-1, -1, K), joined.assignment)
+        return replace(joined, assignment=whole[:, :L])
 
     def rank(self, batch: Batch, top_n: int) -> Ranking:
         """See `Ranker.rank`; exact over the whole catalogue."""
         return self.rank_interests(self.interests(batch), top_n)
+
+    def answer(self, batch: Batch, top_n: int) -> Answer:
+        """See `Ranker.answer`."""
+        interests = self.interests(batch)
+        return Answer(self.rank_interests(interests, top_n), interests)
 
     @torch.no_grad()
     def rank_interests(self, interests: Interests, top_n: int) -> Ranking:

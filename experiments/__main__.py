@@ -18,17 +18,19 @@ VERBS = {
     "doctor": "look whether this machine is ready",
 }
 
+_KEPT = dict.fromkeys(("train", "study"), "; what was finished before is kept, --resume goes on from there")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit status is 0, or 1 where a check failed, or 2 for bad input."""
+    """Run one verb; the exit status is 0, or 1: a check failed or training diverged, 2: bad input, 130: Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
     from baselines.errors import BadInput, unknown_name
 
+    verb = arguments[0]
     try:
-        verb = arguments[0]
         if verb not in VERBS:
             raise unknown_name("verb", verb, VERBS)
         status: int = importlib.import_module(f"experiments.cli.{verb}").run(arguments[1:])
@@ -40,9 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _complain(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _complain(f"{what}{_KEPT.get(verb, '')}")
     except KeyboardInterrupt:
-        return _complain("interrupted; an unfinished run is kept and goes on with --resume", status=130)
+        return _complain(f"interrupted{_KEPT.get(verb, '')}", status=130)
     except RuntimeError as error:
         if type(error).__name__ != "DivergedError":
             raise
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, status: int = 2) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return status
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from baselines.config import LossConfig, ScoringConfig
+from baselines.errors import BadInput
 from experiments.data.protocol import ProtocolConfig
 from experiments.data.readers.config import ReaderConfig
 from experiments.data.synthetic.config import SyntheticConfig
@@ -57,3 +58,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise BadInput(f"seed must not be negative, got {self.seed}.")

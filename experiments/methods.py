@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
+from safetensors.numpy import save as serialised
 
 from baselines.errors import BadInput
 from baselines.heuristics.heuristic import Heuristic
@@ -69,7 +68,7 @@ def save_method(method: AnyMethod, folder: Path) -> None:
     else:
         arrays = {name: tensor.cpu().numpy() for name, tensor in method.state_dict().items()}
     with replacing(folder / "model.safetensors") as temporary:
-        save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, str(temporary))
+        temporary.write_bytes(serialised({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     write_json(folder / "model.json", {"class": type(method).__name__, "arrays": shapes})
 
@@ -109,10 +108,3 @@ def resolve_device(config: RunConfig) -> str:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("device=cuda was asked for, but torch sees no GPU; use --device cpu.")
     return config.device
-
-
-def describe(method: AnyMethod) -> dict[str, Any]:
-    """Return what results.json says of the method beside its configuration."""
-    n_parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0
-    return {"n_parameters": n_parameters, "stochastic": method.stochastic}
-

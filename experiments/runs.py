@@ -1,11 +1,9 @@
-"""One run: fit, evaluate, write the run directory. The directory appears under its name only when it is whole."""
+"""One run: fit, evaluate, write the run directory."""
 
 from __future__ import annotations
 
 import json
-import os
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -20,14 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from baselines.errors import BadInput
+from baselines.recommender import Recommender
+from baselines.sequences import Sequences
 from experiments.config import RunConfig
 from experiments.data.dataset import Dataset
+from experiments.data.splits import EvaluationUsers
 from experiments.evaluation.context import EvaluationContext
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
-from experiments.methods import fit_method, make_method, resolve_device, save_method
+from experiments.methods import AnyMethod, fit_method, make_method, resolve_device, save_method
+from experiments.run_folder import CHECKPOINT, RESULTS, claimed
 from experiments.tracking import Mirror
 from experiments.training.fit import FitResult, Row
 
@@ -57,66 +58,74 @@ def execute(
     command: str,
     study: str | None = None,
     arm: str | None = None,
-    resume: bool = False,
 ) -> dict[str, Any]:
-    """Fit, evaluate on validation and test, and write `out`; while at work, everything is in `out`.partial.
+    """Fit, evaluate on validation and test, and write `out`; an unfinished run is resumed, to the same bits on CPU.
 
     Args:
         config: the run.
         settings: the YAML that reloads to `config`; it becomes config.yaml.
         bench: the data of `config`.
-        out: the run directory.
+        out: the run directory; `finished_results` has found nothing there.
         command: the command line, for the record.
         study, arm: what the run belongs to; None = a run of its own.
-        resume: go on with an unfinished run, to the same bits on CPU.
 
     Returns:
         What results.json holds.
 
     Raises:
-        BadInput: `out` exists, or an unfinished run is there that may not or cannot be resumed.
+        BadInput: settings that the method or the data cannot bear, or another process at work on the same run.
     """
-    partial = out.with_name(out.name + ".partial")
-    _claim(out, partial, settings, resume)
-    started = time.perf_counter()
-    record: dict[str, Any] = {
-        "command": command,
-        "code_version": code_version(),
-        "dependencies": {name: version(name) for name in _DEPENDENCIES},
-        "data": describe_data(bench.dataset),
-        "device": resolve_device(config),
-        "seed": config.seed,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    name = f"{arm or config.method}-{config.seed}"
-    mirror = Mirror(config.tracking, partial, name=name, group=study or "", settings=asdict(config))
-    results: dict[str, Any] | None = None
-    try:
-        results, record = _work(config, bench, partial, record, mirror, study, arm, started)
-    finally:
-        mirror.finish(results["test"] if results else None)
-    write_json(partial / "run.json", record)
-    (partial / "state.pt").unlink(missing_ok=True)
-    os.replace(partial, out)
+    method = prepare(config, bench)
+    with claimed(out, settings) as folder:
+        mirror = Mirror(
+            config.tracking,
+            folder,
+            name=f"{arm or config.method}-{config.seed}",
+            group=study or "",
+            settings=asdict(config),
+        )
+        results: dict[str, Any] | None = None
+        try:
+            results = _work(config, bench, method, folder, mirror, command, study, arm)
+        finally:
+            mirror.finish(results["test"] if results else None)
     return results
+
+
+def prepare(config: RunConfig, bench: Workbench) -> AnyMethod:
+    """Build the method, and let it be validated on one user: what cannot be run is refused before anything is written.
+
+    Raises:
+        BadInput: settings that the method or the monitor cannot bear.
+    """
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    torch.use_deterministic_algorithms(resolve_device(config) == "cpu")
+    method = make_method(config, bench.dataset.train)
+    if isinstance(method, Recommender):
+        validation = bench.dataset.validation
+        one = EvaluationUsers(_first(validation.histories), _first(validation.targets), validation.users[:1])
+        quick(method.eval(), one, config.training.monitor, bench.context, config.evaluation)
+    return method
+
+
+def _first(users: Sequences) -> Sequences:
+    return Sequences(users.items[: users.offsets[1]], users.offsets[:2], users.n_items)
 
 
 def _work(
     config: RunConfig,
     bench: Workbench,
+    method: AnyMethod,
     folder: Path,
-    record: dict[str, Any],
     mirror: Mirror,
+    command: str,
     study: str | None,
     arm: str | None,
-    started: float,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Do the run inside `folder` and return results.json and run.json."""
+) -> dict[str, Any]:
+    """Do the run inside `folder` and return results.json."""
+    started, begun = time.perf_counter(), datetime.now(UTC)
     dataset = bench.dataset
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
-    torch.use_deterministic_algorithms(True)
-    method = make_method(config, dataset.train)
     rows: list[Row] = []
 
     def on_row(row: Row) -> None:
@@ -127,9 +136,7 @@ def _work(
     def validate() -> float:
         return quick(method, dataset.validation, config.training.monitor, bench.context, config.evaluation)
 
-    fitted = fit_method(
-        method, dataset.train, validate, config, checkpoint=folder / "state.pt", on_row=on_row
-    )
+    fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
     fit_seconds = time.perf_counter() - started
     save_method(method, folder / "model")
     validation = evaluate(method, dataset.validation, bench.context, config.evaluation)
@@ -148,18 +155,25 @@ def _work(
         "model": dict(config.model),
         "fit": _fit_summary(fitted),
     }
-    write_json(folder / "results.json", results)
+    write_json(folder / RESULTS, results)
     _write_per_user(folder / "per_user.npz", dataset, test)
     total = time.perf_counter() - started
     wall = {"fit": fit_seconds, "evaluate": total - fit_seconds, "total": total}
     record = {
-        **record,
+        "command": command,
+        "code_version": code_version(),
+        "dependencies": {name: version(name) for name in _DEPENDENCIES},
+        "data": describe_data(dataset),
+        "device": resolve_device(config),
+        "seed": config.seed,
+        "started": begun.isoformat(timespec="seconds"),
         "wall_seconds": {name: round(seconds, 3) for name, seconds in wall.items()},
         "fit_seconds": {name: round(seconds, 3) for name, seconds in (fitted.seconds if fitted else {}).items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0,
+        "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0,
     }
-    return results, record
+    write_json(folder / "run.json", record)
+    return results
 
 
 def evaluation_results(validation: Evaluation, test: Evaluation) -> dict[str, Any]:
@@ -209,22 +223,6 @@ def code_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return number
     return f"{number} ({commit})"
-
-
-def _claim(out: Path, partial: Path, settings: str, resume: bool) -> None:
-    """Make `partial` ours: new, or, when resuming, an unfinished run of the same settings."""
-    if out.exists():
-        raise BadInput(f"{out} exists already and is not overwritten; choose another --out, or remove it.")
-    config_file = partial / "config.yaml"
-    if partial.exists() and config_file.exists():
-        if not resume:
-            raise BadInput(f"an unfinished run lies in {partial}; add --resume to go on with it, or remove it.")
-        if config_file.read_text(encoding="utf-8") != settings:
-            raise BadInput(f"{partial} was begun with another configuration; remove it, or choose another --out.")
-        shutil.rmtree(partial / "wandb", ignore_errors=True)
-        return
-    partial.mkdir(parents=True, exist_ok=True)
-    write_text(config_file, settings)
 
 
 def _fit_summary(fitted: FitResult | None) -> Mapping[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """Where a run is mirrored. No torch and no wandb is imported for this class."""
+    """Where a run is mirrored."""
 
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """`auto` = `online` where a key is configured, else `offline` (files inside the run directory)."""

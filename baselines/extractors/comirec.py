@@ -37,7 +37,7 @@ class ComiRecSA(InterestExtractor):
         if n_interests < 1:
             raise BadInput(f"n_interests must be at least 1, got {n_interests}.")
         self.hidden = nn.Linear(width, hidden_width or 4 * width)
-        self.attend = nn.Linear(hidden_width or 4 * width, n_interests)
+        self.attend = nn.Linear(hidden_width or 4 * width, n_interests, bias=False)  # it would cancel in the softmax
         self.position = nn.Parameter(torch.randn(max_history, width) * 0.02, requires_grad=positions)
         if not positions:
             nn.init.zeros_(self.position)
@@ -50,10 +50,8 @@ class ComiRecSA(InterestExtractor):
         attention = logits.softmax(1)  # [B, L, K]: sums over behaviours
         vectors = attention.mT @ history  # [B, K, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=history.device)
-        if self.training:  # nothing in training reads an assignment made after the fact
-            assignment = torch.zeros_like(attention)
-        else:
-            assignment = assign(history, history_mask, vectors, mask)
+        unread = self.training  # nothing in training reads an assignment made after the fact
+        assignment = torch.zeros_like(attention) if unread else assign(history, history_mask, vectors, mask)
         return Interests(
             vectors=vectors,
             mask=mask,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import get_lapack_funcs
 
-from baselines.errors import BadInput
+from baselines.errors import BadInput, Refused
 from baselines.heuristics.behaviours import Behaviours
 from baselines.heuristics.heuristic import Heuristic
 from baselines.sequences import Sequences
@@ -57,11 +57,11 @@ class EASE(Heuristic):
         """Solve for W, in the memory of one N x N matrix.
 
         Raises:
-            BadInput: more than `max_items` items.
+            Refused: more than `max_items` items.
         """
         N, dtype = train.n_items, np.dtype(self.precision)
         if self.max_items < N:
-            raise BadInput(
+            raise Refused(
                 f"EASE inverts a dense item-by-item matrix and is limited to max_items={self.max_items:,}, but the "
                 f"catalogue has {N:,} items, which needs {N * N * dtype.itemsize / 1e9:.1f} GB in {dtype}: filter the "
                 f"log to fewer items, raise max_items if the memory is there, or use item_knn"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
-import jsonargparse
 import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from baselines.config import LossConfig, ScoringConfig
-from baselines.errors import BadInput, unknown_name
+from baselines.errors import BadInput
+from experiments.cli.knobs import knobs
+from experiments.cli.parser import Parser
 from experiments.config import DataConfig, RunConfig
 from experiments.evaluation.config import EvaluationConfig
-from experiments.registry import find_method
+from experiments.registry import METHODS, find_method
 from experiments.tracking import TrackingConfig
 from experiments.training.config import TrainingConfig
 
@@ -26,100 +25,100 @@ T = TypeVar("T")
 
 _GROUPS = {"data": DataConfig, "evaluation": EvaluationConfig, "tracking": TrackingConfig}
 _TRAINED_GROUPS = {"scoring": ScoringConfig, "loss": LossConfig, "training": TrainingConfig}
-_GIVEN_BY_RECOMMENDER = {"width", "max_history"}
-
-_UNKNOWN_KEY = (
-    r"unrecognized arguments: (?P<flag>--\S+)",
-    r"Group '(?P<group>\S+)' does not accept option '(?P<key>\S+)'",
-    r"Option '(?P<key>\S+)' is not accepted",
-)
-
-jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-
-
-class Parser(jsonargparse.ArgumentParser):
-    """An argument parser whose every complaint is one BadInput that names the nearest known key."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise BadInput instead of printing the usage and ending the process."""
-        text = str(message)
-        for pattern in _UNKNOWN_KEY:
-            if found := re.search(pattern, text):
-                parts = found.groupdict()
-                flag = (parts.get("flag") or "").lstrip("-").split("=")[0]
-                key = flag or ".".join(filter(None, (parts.get("group"), parts["key"])))
-                raise unknown_name("key", key, self.keys()) from ex
-        raise BadInput(re.sub(r"\s*\n\s*", " ", text)) from ex
-
-    def keys(self) -> list[str]:
-        """All configuration keys by their dotted names."""
-        skipped = {"help", "print_config"}
-        return [action.dest for action in self._actions if action.dest not in skipped and action.option_strings]
+_SHORT = {"--data": "--data.source", "--data-root": "--data.root"}
 
 
 def run_parser(prog: str, method: str | None) -> Parser:
     """Return the parser of everything that says a run; with `method`, also the keys that method has."""
-    parser = Parser(prog=prog, description="Fit one method on one dataset and evaluate it on validation and test.")
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the keys below")
-    parser.add_argument("--method", type=str, required=method is None, help="a name of the registry")
+    entry = find_method(method) if method else None
+    own = knobs(entry) if entry else None
+    trained = entry is None or entry.kind == "extractor"
+    elsewhere = {} if own else {"model": f"{method} has no knobs of its own" if method else "--method is not given"}
+    elsewhere |= {} if trained else dict.fromkeys(_TRAINED_GROUPS, f"{method} is fitted without a gradient")
+    parser = Parser(
+        prog=prog,
+        usage=f"{prog} --method NAME [--data NAME|PATH] [--config YAML] [any setting below] ...",
+        description="Fit one method on one dataset and evaluate it on validation and test. With --method NAME, this "
+        "help tells that method's own knobs too.",
+        print_config=None,
+        elsewhere=elsewhere,
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of the keys below; a later file wins")
+    parser.add_argument("--method", type=str, required=True, help=f"one of: {', '.join(METHODS)}")
     parser.add_argument("--seed", type=int, default=0, help="seed of parameters, batches and negatives")
     parser.add_argument("--device", type=get_type_hints(RunConfig)["device"], default="auto", help="where to train")
-    entry = find_method(method) if method else None
-    groups = _GROUPS | (_TRAINED_GROUPS if entry is None or entry.kind == "extractor" else {})
-    for name, group in groups.items():
+    for name, group in (_GROUPS | (_TRAINED_GROUPS if trained else {})).items():
         parser.add_class_arguments(group, name, instantiate=False)
-    if entry is not None:
-        own = inspect.signature(entry.load()).parameters
-        parser.add_class_arguments(
-            entry.load(), "model", skip=_GIVEN_BY_RECOMMENDER & set(own), instantiate=False, fail_untyped=False
-        )
+    if own is not None:
+        parser.add_function_arguments(own, "model")
+    parser.hide_groups()
     return parser
 
 
-def parse_run(prog: str, arguments: Sequence[str], parser_hook: Any = None) -> tuple[RunConfig, str, Any]:
+def parse_run(
+    prog: str, arguments: Sequence[str], add_own: Callable[[Any], Sequence[str]]
+) -> tuple[RunConfig, str, Any]:
     """Parse flags into a RunConfig.
 
     Args:
         prog: how the command is called.
         arguments: the flags; `--data NAME` and `--data-root PATH` are short for `--data.source` and `--data.root`.
-        parser_hook: adds the verb's own flags to the parser.
+        add_own: adds the verb's own flags to the parser and returns their names.
 
     Returns:
         The configuration, the YAML that reloads to it, and the namespace with the verb's own flags.
     """
     ordered = _config_first(expand_short_flags(arguments))
-    method = _peek(ordered, "method")
-    parser = run_parser(prog, method)
-    own = parser_hook(parser) if parser_hook else ()
+    files = [read_settings(Path(path)) for path in _values(ordered, "config")]
+    parser = run_parser(prog, _method(ordered, files))
+    for settings in files:
+        parser.check_groups(settings)
+    parser.add_argument(
+        "--print_config", action="store_true", help="print the resolved settings, which reload to the same run, and end"
+    )
+    own = add_own(parser)
     namespace = parser.parse_args(ordered)
     values = namespace.as_dict()
-    return to_run_config(values), dump(parser, namespace, own), namespace
+    config, text = to_run_config(values), _dump(values, own)
+    if namespace.print_config:
+        print(text, end="")
+        raise SystemExit(0)
+    return config, text, namespace
 
 
 def make_run(settings: Mapping[str, Any]) -> tuple[RunConfig, str]:
     """Build a RunConfig from nested settings (a study's arm), with the same checks as the command line."""
     parser = run_parser("study", settings["method"])
+    parser.check_groups(settings)
     namespace = parser.parse_object(dict(settings))
-    return to_run_config(namespace.as_dict()), dump(parser, namespace, ())
+    return to_run_config(namespace.as_dict()), _dump(namespace.as_dict(), ())
 
 
 def load_run(path: Path) -> RunConfig:
     """Read a run's config.yaml."""
-    return make_run(read_yaml(path))[0]
+    settings = read_settings(path)
+    if "method" not in settings:
+        raise BadInput(f"{path} names no method: it is not the config.yaml of a run, or it is damaged.")
+    return make_run(settings)[0]
 
 
 def accepted(settings: Mapping[str, Any]) -> set[str]:
     """Return the dotted keys that a run of `settings['method']` accepts."""
-    return set(run_parser("study", settings["method"]).keys())
+    return set(run_parser("study", settings["method"]).keys()) - {"config"}
 
 
-def dump(parser: Parser, namespace: Any, own: Sequence[str]) -> str:
+def _dump(values: Mapping[str, Any], own: Sequence[str]) -> str:
     """Return the YAML that reloads to the same run, without the verb's own flags."""
-    clone = namespace.clone()
-    for key in ("config", *own):
-        clone.pop(key, None)
-    text: str = parser.dump(clone, skip_validation=True)
+    plain = {key: _plain(value) for key, value in values.items() if key not in ("config", "print_config", *own)}
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     return text
+
+
+def _plain(value: Any) -> Any:
+    """Tuples become lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def to_run_config(values: Mapping[str, Any]) -> RunConfig:
@@ -143,9 +142,26 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
 def expand_short_flags(arguments: Sequence[str]) -> list[str]:
     """Spell out `--data NAME` (`--data.source`) and `--data-root PATH` (`--data.root`)."""
-    short = {"--data": "--data.source", "--data-root": "--data.root"}
     parted = (argument.partition("=") for argument in arguments)
-    return [short.get(flag, flag) + equals + value for flag, equals, value in parted]
+    return [_SHORT.get(flag, flag) + equals + value for flag, equals, value in parted]
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a YAML file of nested settings.
+
+    Raises:
+        BadInput: it is missing or broken, or holds something else.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(settings, dict):
+        found = "nothing" if settings is None else f"a {type(settings).__name__}"
+        raise BadInput(f"{path} must hold settings, such as 'method: ease', found {found}.")
+    return settings
 
 
 def _config_first(arguments: Sequence[str]) -> list[str]:
@@ -162,27 +178,17 @@ def _config_first(arguments: Sequence[str]) -> list[str]:
     return first + rest
 
 
-def _peek(arguments: Sequence[str], key: str) -> str | None:
-    """Find the value of `--key` among the flags, else in the YAML files they name."""
-    found: str | None = None
+def _method(arguments: Sequence[str], files: Sequence[Mapping[str, Any]]) -> str | None:
+    """Find the method among the flags, else in the files; the last word counts."""
+    named = [str(settings["method"]) for settings in files if "method" in settings] + _values(arguments, "method")
+    return named[-1] if named else None
+
+
+def _values(arguments: Sequence[str], key: str) -> list[str]:
+    """Find the values of `--key` among the flags."""
+    found = []
     for argument, following in zip_longest(arguments, arguments[1:]):
         flag, equals, attached = argument.partition("=")
-        value = attached if equals else following
-        if flag == "--config" and value and Path(value).is_file():
-            content = read_yaml(Path(value))
-            found = content.get(key, found) if isinstance(content, dict) else found
-        elif flag == f"--{key}":
-            found = value
+        if flag == f"--{key}" and (equals or following is not None):
+            found.append(attached if equals else following)
     return found
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises:
-        BadInput: it is missing or broken.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}).") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.cli.arguments import Parser
 from experiments.cli.output import add_format, show
+from experiments.cli.parser import Parser
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,9 +1,10 @@
-"""What the verbs print: tables on standard output, in the format asked for."""
+"""What the verbs print: tables on standard output, in the format asked for; all else on standard error."""
 
 from __future__ import annotations
 
+import json
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.reporting.table import Table
@@ -18,9 +19,20 @@ def add_format(parser: Any) -> None:
 
 def show(table: Table, format: str) -> None:
     """Print one table."""
-    print(table.render(format))
+    print(table.render(format), end="")
 
 
-def say_report(report: Path) -> None:
-    """Say where the report lies, on standard error: standard output holds nothing but the table."""
-    print(f"\nReport: {report}", file=sys.stderr)
+def show_all(tables: Sequence[Table], format: str) -> None:
+    """Print several tables: one JSON array, or one after the other, CSV with a line `# title` before each."""
+    rendered = [table.render(format) for table in tables]
+    if format == "json":
+        print(json.dumps([json.loads(text) for text in rendered], indent=2, ensure_ascii=False))
+    elif format == "csv":
+        print("\n".join(f"# {table.title}\n{text}" for table, text in zip(tables, rendered, strict=True)), end="")
+    else:
+        print("\n".join(rendered), end="")
+
+
+def say(note: str) -> None:
+    """Say something beside the tables, on standard error."""
+    print(note, file=sys.stderr)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baselines.errors import BadInput, unknown_name
-from experiments.cli.arguments import Parser
-from experiments.cli.output import add_format, show
+from experiments.cli.output import add_format, show_all
+from experiments.cli.parser import Parser
 from experiments.reporting.table import Table
 
 if TYPE_CHECKING:
@@ -35,9 +35,8 @@ def run(arguments: Sequence[str]) -> int:
 
     finished = open_run(Path(namespace.run), namespace.data)
     history = _history(finished.bench.dataset, namespace.user)
-    for table in (_history_table(finished.bench.dataset, history), _ranking_table(finished, history, namespace.n)):
-        show(table, namespace.format)
-        print()
+    tables = [_history_table(finished.bench.dataset, history), _ranking_table(finished, history, namespace.n)]
+    show_all(tables, namespace.format)
     return 0
 
 
@@ -56,8 +55,9 @@ def _history(dataset: Dataset, user_id: str) -> NDArray[np.int32]:
 
 def _history_table(dataset: Dataset, history: NDArray[np.int32]) -> Table:
     latest = history[::-1][:10]
-    rows = [[-p, *_describe(dataset, item)] for p, item in enumerate(latest.tolist())]
-    return Table(["position", "item", "title", "categories"], rows, f"Latest {len(rows)} of {len(history)} behaviours")
+    rows = [[age, *_describe(dataset, item)] for age, item in enumerate(latest.tolist())]
+    title = f"Latest {len(rows)} of {len(history)} behaviours, newest first"
+    return Table(["age", "item", "title", "categories"], rows, title)
 
 
 def _ranking_table(finished: FinishedRun, history: NDArray[np.int32], n: int) -> Table:
@@ -78,9 +78,8 @@ def _ranking_table(finished: FinishedRun, history: NDArray[np.int32], n: int) ->
         by = _closest(finished, interests, item) if interests is not None else None
         score, known = float(ranking.scores[0, place]), "yes" if item in seen else ""
         rows.append([place + 1, *_describe(finished.bench.dataset, item), score, by, known])
-    return Table(
-        ["rank", "item", "title", "categories", "score", "interest", "in history"], rows, f"Top {len(rows)} items"
-    )
+    columns = ["rank", "item", "title", "categories", "score", "interest", "in history"]
+    return Table(columns, rows, f"Top {len(rows)} items", digits={"score": 4})
 
 
 def _closest(finished: FinishedRun, interests: Interests, item: int) -> int:

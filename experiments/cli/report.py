@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.cli.arguments import Parser
-from experiments.cli.output import add_format, say_report, show
+from experiments.cli.output import add_format, say, show
+from experiments.cli.parser import Parser
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -16,12 +16,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=str | None, default=None, help="the report's folder (default: FOLDER/report)")
     add_format(parser)
     namespace = parser.parse_args(arguments)
-    from experiments.reporting.report import main_table, write_report
-    from experiments.reporting.runs import Study, load_runs
+    from experiments.reporting.report import write_report
 
-    folder = Path(namespace.folder)
-    report = write_report(folder, Path(namespace.out) if namespace.out else None)
-    runs = load_runs(folder)
-    show(main_table(runs, Study.read(folder, runs)), namespace.format)
-    say_report(report)
+    report = write_report(Path(namespace.folder), Path(namespace.out) if namespace.out else None)
+    show(report.main_table(), namespace.format)
+    say(f"\nReport: {report.path}")
     return 0

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from baselines.errors import BadInput
 from experiments.cli.arguments import parse_run
-from experiments.cli.output import add_format, show
+from experiments.cli.output import add_format, say, show
 
 _OWN = ("out", "resume", "format")
 
@@ -16,25 +17,26 @@ _OWN = ("out", "resume", "format")
 def run(arguments: Sequence[str]) -> int:
     """Run the verb."""
     config, settings, namespace = parse_run("adaptive-mi train", arguments, _add_flags)
-    from experiments.data.loading import load_dataset
+    if namespace.out is None:
+        raise BadInput("--out must be given: the run directory to write.")
     from experiments.reporting.run_table import run_table
-    from experiments.runs import Workbench, execute
+    from experiments.run_folder import finished_results
 
     out = Path(namespace.out)
-    results = execute(
-        config,
-        settings,
-        Workbench.of(load_dataset(config.data)),
-        out,
-        command=shlex.join(["adaptive-mi", "train", *arguments]),
-        resume=namespace.resume,
-    )
+    results = finished_results(out, settings, resume=namespace.resume)
+    if results is None:
+        from experiments.data.loading import load_dataset
+        from experiments.runs import Workbench, execute
+
+        command = shlex.join(["adaptive-mi", "train", *arguments])
+        results = execute(config, settings, Workbench.of(load_dataset(config.data)), out, command=command)
     show(run_table(results), namespace.format)
+    say(f"\nRun: {out}")
     return 0
 
 
 def _add_flags(parser: Any) -> Sequence[str]:
-    parser.add_argument("--out", type=str, required=True, help="the run directory to write; it must not exist")
-    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run in --out")
+    parser.add_argument("--out", type=str | None, default=None, help="the run directory to write (required)")
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run, keep a finished one")
     add_format(parser)
     return _OWN

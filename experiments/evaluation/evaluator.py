@@ -156,11 +156,11 @@ def _serve(
     diagnostics: dict[str, NDArray[np.float64]] = {}
     with torch.no_grad():
         for chosen, batch in _batches(users, ranker.max_history, batch_size):
-            ranking = ranker.rank(batch, 2 * n_max)
+            answer = ranker.answer(batch, 2 * n_max)
+            ranking, interests = answer.ranking, answer.interests
             targets.place(chosen, ranking, n_max)
             lists[chosen, : ranking.items.shape[1]] = ranking.items[:, :n_max]
-            interests = ranker.interests(batch) if with_interests else None
-            if interests is not None:
+            if interests is not None and with_interests:
                 diagnostics = diagnostics or {name: np.empty(len(users)) for name in DIAGNOSTICS}
                 for name, values in diagnose(interests).items():
                     diagnostics[name][chosen] = values

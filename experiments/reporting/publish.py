@@ -12,8 +12,8 @@ import numpy as np
 from experiments.files import replacing, write_text
 from experiments.reporting.columns import choose
 from experiments.reporting.readme import update_readme
-from experiments.reporting.report import main_table, write_report
-from experiments.reporting.runs import Run, Study, load_runs
+from experiments.reporting.report import write_report
+from experiments.reporting.runs import REFUSED, Run, Study, load_runs
 
 _KEPT = ("config.yaml", "run.json", "metrics.jsonl", "results.json")
 
@@ -30,6 +30,10 @@ def keep(folder: Path, results: Path) -> int:
     target.mkdir(parents=True, exist_ok=True)
     if (folder / "study.json").exists():
         shutil.copyfile(folder / "study.json", target / "study.json")
+    for path in folder.rglob(REFUSED):
+        replica = target / path.relative_to(folder)
+        replica.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, replica)
     metrics = choose(study.columns, {metric for run in runs for metric in run.test})
     for run in runs:
         _copy(run, target / run.dataset / run.arm / str(run.seed), metrics)
@@ -41,25 +45,22 @@ def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
 
     README's block `NAME` gets the main table of the study NAME, for each study that README has a block for.
     """
-    folders = sorted(path.parent for path in results.glob("*/study.json"))
-    reports = [write_report(folder) for folder in folders]
+    reports = [write_report(path.parent) for path in sorted(results.glob("*/study.json"))]
     sections, blocks = [], {}
-    for folder, report in zip(folders, reports, strict=True):
-        runs = load_runs(folder)
-        study = Study.read(folder, runs)
-        table = main_table(runs, study).render("md")
+    for report in reports:
+        study = report.summary.study
+        table = report.main_table().render("md")
         blocks[study.name] = table
-        link = os.path.relpath(report, document.parent)
-        plots = "\n\n".join(
-            f"![{plot.stem}]({os.path.relpath(plot, document.parent)})" for plot in sorted(report.parent.glob("*.png"))
-        )
+        link = os.path.relpath(report.path, document.parent)
+        pictures = sorted(report.path.parent.glob("*.png"))
+        plots = "\n\n".join(f"![{plot.stem}]({os.path.relpath(plot, document.parent)})" for plot in pictures)
         sections.append(f"## {study.name}\n\n{study.question}\n\n{table}\n\n[The whole report]({link})\n\n{plots}")
-    head = "# Results\n\nWritten by `make results` from the run directories in `results/`; no number here is typed by hand."
-    write_text(document, "\n\n".join([head, *sections]) + "\n")
+    head = "Written by `make results` from the run directories in `results/`; no number here is typed by hand."
+    write_text(document, "\n\n".join(["# Results", head, *sections]) + "\n")
     if readme is not None:
         text = readme.read_text(encoding="utf-8")
         update_readme(readme, {name: block for name, block in blocks.items() if f"<!-- BEGIN {name} -->" in text})
-    return reports
+    return [report.path for report in reports]
 
 
 def _copy(run: Run, target: Path, metrics: Sequence[str]) -> None:

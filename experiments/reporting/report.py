@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from baselines.errors import BadInput
@@ -13,19 +14,36 @@ from experiments.reporting.columns import LIVE_K
 from experiments.reporting.comparison import LEVEL, N_PERMUTATIONS
 from experiments.reporting.plots import Plot, draw, slug
 from experiments.reporting.repeats import leaves
-from experiments.reporting.runs import Run, Study, load_runs, unfinished
+from experiments.reporting.runs import Run, Study, load_runs, refusals, unfinished
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 
 _SUFFIXES = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 
+@dataclass(frozen=True)
+class Report:
+    """A report that has been written.
+
+    Attributes:
+        path: report.md.
+        summary: what it was made of.
+    """
+
+    path: Path
+    summary: Summary
+
+    def main_table(self, dataset: str | None = None) -> Table:
+        """Return the table that answers the study's question, on all datasets or on one; see `tables.main`."""
+        return tables.main(self.summary if dataset is None else self.summary.only(dataset))
+
+
 def main_table(runs: Sequence[Run], study: Study) -> Table:
-    """Return the table that answers a study's question; see `tables.main`."""
+    """Return the table that answers a study's question, without a report; see `tables.main`."""
     return tables.main(Summary(runs, study))
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
+def write_report(folder: Path, out: Path | None = None) -> Report:
     """Write the report of the run directories below `folder`, from files alone; the same files give the same bytes.
 
     Written aside and moved into place, so that a report is whole or absent; a former report is replaced.
@@ -33,9 +51,6 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Args:
         folder: a study's folder, or any folder of comparable runs.
         out: the report's folder; None = `folder`/report.
-
-    Returns:
-        The path of report.md.
 
     Raises:
         BadInput: what `load_runs` refuses, or an `out` that holds something other than a report.
@@ -61,7 +76,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         out.replace(former)
     writing.replace(out)
     shutil.rmtree(former, ignore_errors=True)
-    return out / "report.md"
+    return Report(out / "report.md", summary)
 
 
 def _markdown(summary: Summary, shown: Mapping[str, Table], plots: Sequence[Plot], folder: Path) -> str:
@@ -117,7 +132,8 @@ def _left_out(summary: Summary, folder: Path) -> str:
     missing = [arm for arm in summary.study.arms if arm not in {repeats.arm for repeats in summary.repeats}]
     if missing:
         lines.append(f"Arms without a finished run: {', '.join(missing)}.")
-    return "\n".join(lines) + "\n" if lines else ""
+    lines += [f"Left out: {arm}: {reason}." for arm, reason in refusals(folder).items()]
+    return "\n\n".join(lines) + "\n" if lines else ""
 
 
 def _protocol(summary: Summary) -> str:

@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from baselines.errors import BadInput
 
 PARTIAL = ".partial"
+"""Ending of a run directory that is being worked on."""
+
+REFUSED = "refused.json"
+"""In an arm's folder: why its method declined the dataset."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,12 @@ def load_runs(folder: Path) -> list[Run]:
 def unfinished(folder: Path) -> int:
     """Count the run directories below `folder` that were begun and not finished."""
     return sum(path.is_dir() for path in folder.rglob(f"*{PARTIAL}"))
+
+
+def refusals(folder: Path) -> dict[str, str]:
+    """Why arms below `folder` have no run although they were tried: 'arm on dataset' -> the method's own words."""
+    paths = sorted(folder.rglob(REFUSED))
+    return {f"{path.parent.name} on {path.parent.parent.name}": str(_read_json(path)["reason"]) for path in paths}
 
 
 def check_comparable(runs: Iterable[Run]) -> None:

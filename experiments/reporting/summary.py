@@ -75,3 +75,10 @@ class Summary:
     def best_against_second(self) -> Sequence[Comparison]:
         """On every dataset and metric shown that has a value per user, the best arm against the second best."""
         return [found for arms in self.datasets.values() for found in best_against_second(arms, self.metrics)]
+
+    def only(self, dataset: str) -> Summary:
+        """Return the summary of one dataset; comparisons stay within a dataset, so none is made again."""
+        part = Summary([run for run in self.runs if run.dataset == dataset], self.study)
+        for name in ("against_baseline", "best_against_second"):
+            part.__dict__[name] = [found for found in getattr(self, name) if found.dataset == dataset]
+        return part

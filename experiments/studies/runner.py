@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.errors import BadInput, unknown_name
-from experiments.cli.arguments import accepted, make_run, read_yaml
+import yaml
+
+from baselines.errors import BadInput, Refused, unknown_name
+from experiments.cli.arguments import accepted, make_run, read_settings
 from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
+from experiments.evaluation.config import EvaluationConfig
+from experiments.evaluation.context import EvaluationContext, Segments
+from experiments.evaluation.metrics import NOVEL
 from experiments.files import write_json
 from experiments.registry import find_method
-from experiments.runs import Workbench, execute
+from experiments.reporting.runs import REFUSED
+from experiments.run_folder import finished_results
+from experiments.runs import Workbench, execute, prepare
 from experiments.studies.definition import StudyDefinition
 
 
@@ -28,39 +35,48 @@ class Cell:
     settings: str
 
 
-def plan(study: StudyDefinition, seeds: int, overrides: Mapping[str, Any]) -> list[Cell]:
-    """Resolve every run: the arm's settings over `overrides` over the study's common ones over the defaults.
+def plan(study: StudyDefinition, seeds: int, overrides: Iterable[Mapping[str, Any]]) -> list[Cell]:
+    """Resolve every run: the arm's settings and `overrides` over the study's common settings over the defaults.
 
-    A setting is given to the arms whose method knows it (a training knob means nothing to a heuristic); one that no
-    arm knows is an error. Methods without randomness run once.
+    A setting is given to the arms whose method knows it (a training knob means nothing to a heuristic). Methods without
+    randomness run once.
 
     Args:
         study: the question.
         seeds: how many seeds, from 0.
-        overrides: dotted key -> value, from the command line.
+        overrides: settings from the command line, nested or with dotted keys; the later ones win.
 
     Raises:
-        BadInput: a key that no arm knows.
+        BadInput: no seed, a key that no arm knows, or one that the study itself decides.
     """
+    if seeds < 1:
+        raise BadInput(f"--seeds must be at least 1, got {seeds}.")
     known = {arm: accepted(settings) for arm, settings in study.arms.items()}
-    wanted = {**_flatten(study.common), **overrides}
+    every = set().union(*known.values())
+    arms = {arm: _flatten(settings, every) for arm, settings in study.arms.items()}
+    wanted = {key: value for settings in overrides for key, value in _flatten(settings, every).items()}
     for key in wanted:
-        if not any(key in keys for keys in known.values()):
-            raise unknown_name("key", key, set().union(*known.values()))
+        deciding = [f"{arm} {settings[key]}" for arm, settings in arms.items() if key in settings]
+        if key == "seed":
+            raise BadInput(f"a study runs the seeds 0, 1, ...: say how many with --seeds, not 'seed' {wanted[key]}.")
+        if deciding:
+            raise BadInput(f"'{key}' is what the arms of {study.name} differ in ({', '.join(deciding)}); leave it out.")
+        if key not in every:
+            raise unknown_name("key", key, every)
+    shared = _flatten(study.common, every) | wanted
     cells = []
     for seed in range(seeds):
-        for arm, settings in study.arms.items():
+        for arm, settings in arms.items():
             stochastic = find_method(settings["method"]).kind == "extractor"
-            if seed and not stochastic:
-                continue
-            shared = {key: value for key, value in wanted.items() if key in known[arm]}
-            config, text = make_run(_nest({**shared, **_flatten(settings), "seed": seed}))
-            cells.append(Cell(arm, config, text))
+            if stochastic or not seed:
+                given = {key: value for key, value in shared.items() if key in known[arm]}
+                config, text = make_run(_nest({**given, **settings, "seed": seed}))
+                cells.append(Cell(arm, config, text))
     return cells
 
 
-def run_study(study: StudyDefinition, cells: list[Cell], folder: Path, *, command: str, resume: bool) -> Path:
-    """Do every run that is not done yet and return the folder of this dataset's runs.
+def run_study(study: StudyDefinition, cells: list[Cell], folder: Path, *, command: str, resume: bool) -> str:
+    """Do every run that is not done yet and return the name of the dataset.
 
     Args:
         study: the question.
@@ -70,71 +86,83 @@ def run_study(study: StudyDefinition, cells: list[Cell], folder: Path, *, comman
         resume: keep finished runs of the same settings and go on with an unfinished one.
 
     Raises:
-        BadInput: runs are there and `resume` is not asked for, or their settings differ.
+        BadInput: runs are there and `resume` is not asked for, or their settings differ; or settings that an arm cannot
+            bear. Nothing has been run or written then.
     """
     bench = Workbench.of(load_dataset(cells[0].config.data))
     base = folder / bench.dataset.name
-    for cell in cells:
-        _check_finished(base / cell.arm / str(cell.config.seed), cell, resume)
-    write_json(folder / "study.json", _told(study))
-    for number, cell in enumerate(cells, start=1):
-        out = base / cell.arm / str(cell.config.seed)
+    places = [base / cell.arm / str(cell.config.seed) for cell in cells]
+    waiting = [
+        (cell, out)
+        for cell, out in zip(cells, places, strict=True)
+        if finished_results(out, cell.settings, resume=resume) is None
+    ]
+    for cell in {cell.arm: cell for cell, _ in waiting}.values():
+        prepare(cell.config, bench)
+    write_json(folder / "study.json", _told(study, cells[0].config.evaluation, bench.context))
+    for number, (cell, out) in enumerate(waiting, start=1):
         if sys.stderr.isatty():
-            print(f"[{number}/{len(cells)}] {cell.arm}, seed {cell.config.seed}", file=sys.stderr)
-        if not out.exists():
-            execute(
-                cell.config, cell.settings, bench, out,
-                command=command, study=study.name, arm=cell.arm, resume=resume,
-            )  # fmt: skip
-    return base
+            print(f"[{number}/{len(waiting)}] {cell.arm}, seed {cell.config.seed}", file=sys.stderr)
+        (out.parent / REFUSED).unlink(missing_ok=True)
+        try:
+            execute(cell.config, cell.settings, bench, out, command=command, study=study.name, arm=cell.arm)
+        except Refused as refusal:
+            print(f"note: {cell.arm} is left out: {refusal}", file=sys.stderr)
+            write_json(out.parent / REFUSED, {"reason": str(refusal)})
+    return bench.dataset.name
 
 
-def parse_overrides(arguments: list[str]) -> dict[str, Any]:
-    """Read `--key value` and `--key=value` pairs; values are YAML.
+def parse_overrides(arguments: list[str]) -> list[Mapping[str, Any]]:
+    """Read `--key value` and `--key=value` pairs, values being YAML, over the files named by `--config FILE`.
+
+    Returns:
+        Settings, nested or with dotted keys; the later ones win.
 
     Raises:
         BadInput: something else.
     """
-    import yaml
-
-    overrides: dict[str, Any] = {}
+    files: list[Mapping[str, Any]] = []
+    flags: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
         flag, equals, value = rest.pop(0).partition("=")
         if not flag.startswith("--") or (not equals and not rest):
             raise BadInput(f"expected pairs '--key value' of run settings, got '{flag}'.")
-        overrides[flag[2:]] = yaml.safe_load(value if equals else rest.pop(0))
-    return overrides
+        value = value if equals else rest.pop(0)
+        if flag == "--config":
+            files.append(read_settings(Path(value)))
+            continue
+        try:
+            flags[flag[2:]] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadInput(f"{flag}: '{value}' cannot be read as YAML.") from error
+    return [*files, flags]
 
 
-def _told(study: StudyDefinition) -> dict[str, Any]:
+def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:
+    """Say the study, with those of its columns that are measured."""
     told = asdict(study)
     told.pop("common")
+    subsets = Segments.of(context.popularity, evaluation.head_share, evaluation.mid_share).members
+    left_out = [column for column in study.columns if not _measured(column, evaluation, {"", NOVEL, *subsets})]
+    if left_out:
+        print(f"note: not in the table, since evaluation leaves it out: {', '.join(left_out)}", file=sys.stderr)
+    told["columns"] = [column for column in study.columns if column not in left_out]
     return json.loads(json.dumps(told))  # type: ignore[no-any-return]
 
 
-def _check_finished(out: Path, cell: Cell, resume: bool) -> None:
-    """Refuse to overwrite, or to mix runs of different settings."""
-    if not out.exists():
-        return
-    if not resume:
-        raise BadInput(f"{out} exists already; add --resume to keep finished runs, or choose another --out.")
-    if read_yaml(out / "config.yaml") != read_yaml_text(cell.settings):
-        raise BadInput(f"{out} was run with other settings; choose another --out, or remove that folder.")
+def _measured(column: str, evaluation: EvaluationConfig, subsets: Collection[str]) -> bool:
+    family, at, rest = column.partition("@")
+    n, _, subset = rest.partition(":")
+    return evaluation.wants(family) and (not at or (int(n) in evaluation.cutoffs and subset in subsets))
 
 
-def read_yaml_text(text: str) -> Any:
-    """Parse YAML that this program wrote."""
-    import yaml
-
-    return yaml.safe_load(text)
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"model": {"k": 4}} -> {"model.k": 4}."""
+def _flatten(settings: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """{"model": {"k": 4}} -> {"model.k": 4}; the value of a known key is left as it is."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        group = isinstance(value, Mapping) and prefix + key not in known
+        flat |= _flatten(value, known, f"{prefix}{key}.") if group else {prefix + key: value}
     return flat
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from baselines.errors import BadInput, unknown_name
 from baselines.recommender import Recommender
 from baselines.sequences import Sequences
 from experiments.training.batches import TrainingBatches
@@ -48,7 +49,8 @@ class FitResult:
         best_step: the step whose parameters the model now has.
         best_value: the monitored validation metric at that step.
         n_steps: steps taken.
-        rows: one per validation: step, mean loss terms since the last one, validation metric.
+        rows: one per validation: step, mean loss terms since the last one (each unweighted, and their weighted sum),
+            validation metric.
         seconds: wall time by phase (data, forward, backward, optimiser, validate) of this process.
     """
 
@@ -84,7 +86,7 @@ def fit(
 
     Raises:
         DivergedError: a loss term is NaN or infinite.
-        BadInput: the checkpoint is corrupt.
+        BadInput: the checkpoint is corrupt, a loss weight names no term, or the monitored metric is undefined.
     """
     torch.manual_seed(seed)  # dropout
     negatives = torch.Generator(device).manual_seed(seed)
@@ -102,11 +104,12 @@ def fit(
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(checkpoint, state, parts, negatives, batches.rng)
     tell = on_row or (lambda _: None)
-    for row in state.rows:
-        tell(row)
+    for former in state.rows:
+        tell(former)
 
     watch = Stopwatch()
     totals: dict[str, torch.Tensor] = {}
+    n_since = 0  # steps in `totals`
     bar = tqdm(
         total=config.max_steps, initial=state.step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
     )
@@ -119,6 +122,8 @@ def fit(
         with watch.phase("forward"):
             terms = model.losses(batch, negatives)
             total = torch.stack([model.loss.weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
+        if state.step == first_step + 1:
+            _check_weights(model.loss.weights, terms)
         if not math.isfinite(total.item()):
             raise DivergedError(_name_the_term(terms, state.step))
         with watch.phase("backward"):
@@ -126,25 +131,25 @@ def fit(
             total.backward()  # type: ignore[no-untyped-call]
         with watch.phase("optimiser"):
             optimiser.step()
-        for name, term in terms.items():
+        n_since += 1
+        for name, term in {**terms, "weighted_sum": total}.items():
             totals[name] = totals.get(name, torch.zeros((), device=device)) + term.detach()
         bar.update()
 
         if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
-            n_since = (state.step - 1) % config.evaluate_every + 1
             with watch.phase("validate"):
                 model.eval()
                 value = validate()
                 model.train()
             row: Row = {"step": state.step, **{f"loss/{k}": v.item() / n_since for k, v in totals.items()}}
             row[f"validation/{config.monitor}"] = value
-            totals = {}
+            totals, n_since = {}, 0
             _remember(state, model, value, row)
             tell(row)
             if checkpoint is not None:
                 save_checkpoint(checkpoint, state, parts, negatives, batches.rng)
             users_per_second = (state.step - first_step) * config.batch_size / (time.perf_counter() - started)
-            shown = {"loss": f"{row['loss/softmax']:.3f}", config.monitor: f"{value:.4f}"}
+            shown = {"loss": f"{row['loss/weighted_sum']:.3f}", config.monitor: f"{value:.4f}"}
             bar.set_postfix({**shown, "users/s": f"{users_per_second:.0f}"})
     bar.close()
     model.load_state_dict(state.best_model)
@@ -154,11 +159,22 @@ def fit(
 
 def _remember(state: FitState, model: Recommender, value: float, row: Row) -> None:
     """Note a validation, and the parameters if it is the best so far."""
+    if math.isnan(value):
+        raise BadInput(
+            "training.monitor is not defined: no validation user has a target it counts. Choose another, recall@50 say."
+        )
     state.rows.append(row)
     state.n_stale += 1
     if value > state.best_value:
         state.best_step, state.best_value, state.n_stale = state.step, value, 0
         state.best_model = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _check_weights(weights: Mapping[str, float], terms: Mapping[str, torch.Tensor]) -> None:
+    """Refuse the weight of a term that the model does not have."""
+    for name in weights:
+        if name not in terms:
+            raise unknown_name("loss term", name, terms)
 
 
 def _name_the_term(terms: dict[str, torch.Tensor], step: int) -> str:

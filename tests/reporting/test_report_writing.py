@@ -30,7 +30,7 @@ def contents(report: Path) -> dict[str, bytes]:
 
 def test_a_report_is_written_again_byte_for_byte(folder: Path) -> None:
     before = contents(folder / "report")
-    assert write_report(folder) == folder / "report" / "report.md"
+    assert write_report(folder).path == folder / "report" / "report.md"
     assert contents(folder / "report") == before
     assert {path.name for path in folder.iterdir()} == {"toy", "study.json", "report"}
 
@@ -65,7 +65,7 @@ def test_every_table_comes_in_four_formats(folder: Path) -> None:
 
 def test_one_run_alone_has_a_report(tmp_path: Path) -> None:
     report = write_report(fabricate_run(tmp_path / "s", "ease", method="ease", stochastic=False))
-    assert "| ease |" in report.read_text()
+    assert "| ease |" in report.path.read_text()
 
 
 def test_a_folder_that_is_no_report_is_not_overwritten(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""The run directory: it appears under its name only when it is whole; until then it is `NAME.partial`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from baselines.errors import BadInput
+from experiments.files import write_text
+from experiments.reporting.runs import PARTIAL
+
+CONFIG, RESULTS, CHECKPOINT = "config.yaml", "results.json", "state.pt"
+
+
+def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any] | None:
+    """Return the results of the finished run in `out`, None where there is none yet.
+
+    Raises:
+        BadInput: something is there and `resume` is not asked for, or it is not a run of these settings; or an
+            unfinished run is there under the same conditions.
+    """
+    partial = partial_of(out)
+    if (partial / CONFIG).exists() and not out.exists():
+        if not resume:
+            raise BadInput(f"an unfinished run lies in {partial}; add --resume to go on with it, or remove it.")
+        _check_settings(partial, settings)
+    if not out.exists():
+        return None
+    if not resume or not (out / RESULTS).is_file():
+        hint = "add --resume to keep it, " if (out / RESULTS).is_file() else ""
+        raise BadInput(f"{out} exists already and is not overwritten; {hint}choose another --out, or remove it.")
+    _check_settings(out, settings)
+    try:
+        results: dict[str, Any] = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"cannot read {out / RESULTS} ({error}): delete the run and run it again.") from error
+    return results
+
+
+@contextmanager
+def claimed(out: Path, settings: str) -> Iterator[Path]:
+    """Yield `out`.partial, ours alone while the block runs; it takes the name `out` when the block ends well.
+
+    What the block has written stays where it fails, for --resume; unless the input was bad and nothing was learnt yet.
+
+    Args:
+        out: the run directory, for which `finished_results` found nothing.
+        settings: the YAML that becomes config.yaml.
+
+    Raises:
+        BadInput: another process is at work there.
+    """
+    partial = partial_of(out)
+    partial.mkdir(parents=True, exist_ok=True)
+    with _locked(partial):
+        for stale in partial.rglob(".*.tmp"):  # of a process that was killed while it wrote
+            stale.unlink()
+        shutil.rmtree(partial / "wandb", ignore_errors=True)
+        write_text(partial / CONFIG, settings)
+        try:
+            yield partial
+        except BadInput:
+            if not (partial / CHECKPOINT).exists():
+                shutil.rmtree(partial)
+            raise
+        (partial / CHECKPOINT).unlink(missing_ok=True)
+        partial.rename(out)
+
+
+def partial_of(out: Path) -> Path:
+    """Return the name of a run directory that is not whole yet."""
+    return out.with_name(out.name + PARTIAL)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out; the system forgets the lock with the process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadInput(f"another process is at work in {folder}; wait for it, or choose another --out.") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def _check_settings(folder: Path, settings: str) -> None:
+    """Refuse to mix runs of different settings, and say which differ."""
+    try:
+        theirs = _leaves(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
+        raise BadInput(f"{folder / CONFIG} cannot be read; remove {folder}, or choose another --out.") from error
+    ours = _leaves(yaml.safe_load(settings))
+    if ours != theirs:
+        changed = [key for key in {**theirs, **ours} if ours.get(key) != theirs.get(key)]
+        told = ", ".join(f"{key} {_shown(theirs, key)}, now {_shown(ours, key)}" for key in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise BadInput(f"{folder} was run with other settings ({told}{more}); choose another --out, or remove it.")
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"model": {"k": 4}} -> {"model.k": 4}."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= _leaves(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return str(settings[key]) if key in settings else "absent"
