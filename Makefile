@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python >= 3.11:
 #   make compare [DATA=path-or-name] [SEEDS=n]   install, run the main comparison, print the table
 #   make test                                    install, lint, type-check, run the tests
+# Also: make test-slow (real data, long), make results (all documents anew from results/), make bench (speed).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ DATA ?= synthetic
 SEEDS ?= 1
 OUT ?= runs
 
-.PHONY: install compare test test-slow lint bench clean
+.PHONY: install compare test test-slow lint results bench clean
 
 install: $(STAMP)
 
@@ -32,6 +33,9 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+results: $(STAMP)
+	$(BIN)/adaptive-mi report results --document RESULTS.md --readme README.md
 
 bench: $(STAMP)
 	$(BIN)/adaptive-mi bench evaluation

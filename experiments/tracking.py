@@ -8,7 +8,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
+
+from baselines.errors import unknown_name
+
+Mode = Literal["online", "offline", "disabled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +20,8 @@ class TrackingConfig:
     """Where a run is mirrored."""
 
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """`auto` = `online` where a key is configured, else `offline` (files inside the run directory)."""
+    """`auto` = what $WANDB_MODE says, else `online` where a key is configured, else `offline` (files inside the run
+    directory)."""
 
     project: str = "adaptive-mi"
     """Weights & Biases project."""
@@ -30,6 +35,20 @@ def key_is_configured() -> bool:
         return netrc.netrc().authenticators("api.wandb.ai") is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def automatic_mode() -> Mode:
+    """Return the mode that `auto` stands for.
+
+    Raises:
+        BadInput: an unknown $WANDB_MODE.
+    """
+    asked = os.environ.get("WANDB_MODE")
+    if not asked:
+        return "online" if key_is_configured() else "offline"
+    if asked not in get_args(Mode):
+        raise unknown_name("$WANDB_MODE", asked, get_args(Mode))
+    return cast(Mode, asked)
 
 
 class Mirror:
@@ -47,9 +66,7 @@ class Mirror:
     def __init__(
         self, config: TrackingConfig, folder: Path, *, name: str, group: str, settings: Mapping[str, Any]
     ) -> None:
-        self.mode: Literal["online", "offline", "disabled"] = (
-            config.mode if config.mode != "auto" else "online" if key_is_configured() else "offline"
-        )
+        self.mode = automatic_mode() if config.mode == "auto" else config.mode
         self._run: Any = None
         if self.mode != "disabled":
             self._attempt(lambda: self._start(config, folder, name, group, settings))

@@ -168,7 +168,8 @@ def _by_dataset(
 
 
 def _main_title(summary: Summary) -> str:
-    n_seeds = _range([len(repeats.runs) for repeats in summary.repeats])
+    stochastic = [arm for arm in summary.repeats if arm.runs[0].results.get("stochastic", True)]
+    n_seeds = _range([len(repeats.runs) for repeats in stochastic] or [1])
     over = "1 seed" if n_seeds == "1" else f"mean ± sd over {n_seeds} seeds"
     title = f"{summary.study.name}: test users, full ranking, {over}"
     if any(found.significant for found in summary.against_baseline):

@@ -1,0 +1,54 @@
+"""The command line in this process, and finished runs that tests share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import BRIEF, SMALL, Command, Runs, Said
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`command("data", "list")` runs `adaptive-mi data list`."""
+
+    def call(*arguments: object) -> Said:
+        from experiments.__main__ import main
+
+        capsys.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:  # --help, --print_config
+            status = int(end.code or 0)
+        return Said(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """`finished("ease")` is the directory of a run of that method, not to be written to."""
+    folder = tmp_path_factory.mktemp("finished")
+
+    def run_of(method: str) -> Path:
+        from experiments.__main__ import main
+        from experiments.registry import find_method
+
+        brief = BRIEF if find_method(method).kind == "extractor" else []
+        out = folder / method
+        if not out.exists():
+            assert main(["train", f"--method={method}", *SMALL, *brief, f"--out={out}"]) == 0
+        return out
+
+    return run_of
+
+
+@pytest.fixture
+def copied(finished: Runs, tmp_path: Path) -> Runs:
+    """`copied("ease")` is a copy of that run, to be spoilt."""
+
+    def copy_of(method: str) -> Path:
+        return Path(shutil.copytree(finished(method), tmp_path / method))
+
+    return copy_of
