@@ -9,6 +9,8 @@ STAMP := $(VENV)/.installed
 DATA ?= synthetic
 SEEDS ?= 1
 OUT ?= runs
+# Settings of the runs. On the synthetic data validation recall is flat from 1,500 steps on; real logs need the default.
+SETTINGS ?= $(if $(filter synthetic,$(DATA)),--training.max_steps 1500)
 
 .PHONY: install compare test test-slow lint results bench clean
 
@@ -22,7 +24,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 compare: $(STAMP)
-	$(BIN)/adaptive-mi study compare --data $(DATA) --seeds $(SEEDS) --out $(OUT) --resume
+	$(BIN)/adaptive-mi study compare --data $(DATA) --seeds $(SEEDS) --out $(OUT) --resume $(SETTINGS)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest

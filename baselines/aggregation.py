@@ -68,15 +68,14 @@ def read_out(
 def label_attention(match: Tensor, mask: Tensor, power: float) -> Tensor:
     """Softmax over live interests of sign(m) |m|^power, m [B, K] the match with the target, log importance added.
 
-    As in the paper, power 0 weighs all alike. A large one chooses the best match where that is above 1; a match's power
-    counts as at most 1e15, so that it stays finite.
+    As in the paper, power 0 weighs all alike, and a large one chooses the best match, m*, provided that |m*| > 1.
+    Powers are taken of m / |m*| and then multiplied by |m*|^power, each capped at 1e15: finite, and still in order.
     """
     if power == 0:
         return mask / mask.sum(-1, keepdim=True)
-    match = match.masked_fill(~mask, 0)  # an infinity would spoil the power's gradient
-    largest = match.detach().abs().amax(-1, keepdim=True).clamp(min=1e-6)  # [B, 1]
-    share = match.sign() * (match.abs() / largest).clamp(min=1e-6) ** power  # in [-1, 1]
-    logits = share * (largest**power).clamp(max=1e15)
+    best = match.detach().masked_fill(~mask, -torch.inf).amax(-1, keepdim=True).abs().clamp(min=1)  # [B, 1]
+    match = match.masked_fill(~mask, 0) / best  # an infinity would spoil the power's gradient
+    logits = match.sign() * match.abs().clamp(1e-6, 1e15 ** (1 / power)) ** power * (best**power).clamp(max=1e15)
     return logits.masked_fill(~mask, -torch.inf).softmax(-1)  # [B, K]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,7 +63,7 @@ def fit_method(
 
 
 def save_method(method: AnyMethod, folder: Path) -> None:
-    """Write `folder`/model.safetensors and `folder`/model.json (class and shapes, for people and for checking)."""
+    """Write `folder`/model.safetensors, and model.json: class and shapes for people, a checksum for `load_method`."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(method, Heuristic):
         arrays = method.state()
@@ -70,7 +72,8 @@ def save_method(method: AnyMethod, folder: Path) -> None:
     with replacing(folder / "model.safetensors") as temporary:
         temporary.write_bytes(serialised({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     shapes = {name: list(array.shape) for name, array in arrays.items()}
-    write_json(folder / "model.json", {"class": type(method).__name__, "arrays": shapes})
+    about = {"class": type(method).__name__, "arrays": shapes, "blake2b": _digest(folder / "model.safetensors")}
+    write_json(folder / "model.json", about)
 
 
 def load_method(config: RunConfig, train: Sequences, folder: Path) -> AnyMethod:
@@ -82,9 +85,13 @@ def load_method(config: RunConfig, train: Sequences, folder: Path) -> AnyMethod:
     path = folder / "model.safetensors"
     method = make_method(config, train)
     try:
+        if _digest(path) != json.loads((folder / "model.json").read_text(encoding="utf-8"))["blake2b"]:
+            raise ValueError("its checksum is not the one in model.json")
         arrays = load_arrays(str(path))
         if isinstance(method, Heuristic):
             method.load_state(arrays)
+            if method.n_items != train.n_items:
+                raise ValueError(f"it knows {method.n_items} items, the dataset has {train.n_items}")
         else:
             method.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except Exception as error:  # safetensors and torch raise many kinds, all meaning the same to the caller
@@ -95,6 +102,11 @@ def load_method(config: RunConfig, train: Sequences, folder: Path) -> AnyMethod:
     if isinstance(method, Recommender):
         method.eval()
     return method
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def resolve_device(config: RunConfig) -> str:

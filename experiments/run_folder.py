@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -73,6 +74,11 @@ def claimed(out: Path, settings: str) -> Iterator[Path]:
             raise
         (partial / CHECKPOINT).unlink(missing_ok=True)
         partial.rename(out)
+
+
+def settings_digest(folder: Path) -> str:
+    """Return 16 hexadecimal digits that change with any byte of config.yaml."""
+    return hashlib.blake2b((folder / CONFIG).read_bytes(), digest_size=8).hexdigest()
 
 
 def partial_of(out: Path) -> Path:

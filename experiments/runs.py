@@ -28,7 +28,7 @@ from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
 from experiments.methods import AnyMethod, fit_method, make_method, resolve_device, save_method
-from experiments.run_folder import CHECKPOINT, RESULTS, claimed
+from experiments.run_folder import CHECKPOINT, RESULTS, claimed, settings_digest
 from experiments.tracking import Mirror
 from experiments.training.fit import FitResult, Row
 
@@ -161,6 +161,7 @@ def _work(
     wall = {"fit": fit_seconds, "evaluate": total - fit_seconds, "total": total}
     record = {
         "command": command,
+        "settings": settings_digest(folder),
         "code_version": code_version(),
         "dependencies": {name: version(name) for name in _DEPENDENCIES},
         "data": describe_data(dataset),

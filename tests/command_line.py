@@ -1,13 +1,17 @@
-"""The command line as the tests call it: settings of small runs, what a command said, a process that may be killed."""
+"""The command line as the tests call it: settings of small runs, what a command said, processes that may be killed."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+
+import pytest
 
 SMALL = ["--data.synthetic.n_users=300", "--data.synthetic.n_items=200", "--tracking.mode=disabled"]
 """A log and a catalogue that a run is done with in a moment."""
@@ -41,20 +45,60 @@ Command = Callable[..., Said]
 Runs = Callable[[str], Path]
 
 
-def process(*arguments: object, code: str = "", cwd: Path | None = None) -> subprocess.Popen[str]:
-    """Start `adaptive-mi ARGUMENTS` in a process of its own; `code` is run there before."""
-    program = f"{code}\nimport sys\nfrom experiments.__main__ import main\nsys.exit(main(sys.argv[1:]))"
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+class Apart:
+    """`adaptive-mi ARGUMENTS` in a process of its own, which may be killed.
+
+    Processes are forked from a server that has imported and compiled everything (see `warm.py`): they start at once.
+
+    Args:
+        folder: where the process works, and where what it says is kept.
+        arguments: of the command line.
+        code: run in the process before.
+    """
+
+    def __init__(self, folder: Path, *arguments: object, code: str = "") -> None:
+        self._said = folder / ".stdout", folder / ".stderr"
+        self._process = _server().Process(
+            target=_work, args=(folder, self._said, [str(argument) for argument in arguments], code)
+        )
+        self._process.start()
+
+    def kill(self) -> None:
+        """Send SIGKILL, which no process survives."""
+        self._process.kill()
+
+    def end(self) -> Said:
+        """Wait for the end; a negative status is the signal that ended the process."""
+        self._process.join(timeout=100)
+        assert self._process.exitcode is not None, "the process does not end"
+        texts = [path.read_text() if path.exists() else "" for path in self._said]
+        for path in self._said:
+            path.unlink(missing_ok=True)
+        return Said(self._process.exitcode, *texts)
 
 
-def ended(running: subprocess.Popen[str]) -> Said:
-    """Wait for a process."""
-    out, err = running.communicate(timeout=120)
-    return Said(running.returncode, out, err)
+@cache
+def _server() -> ForkServerContext:
+    """Start what processes are forked from."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["warm"])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(Path(__file__).parent))
+        environment.setenv("OMP_NUM_THREADS", "1")
+        forkserver.ensure_running()
+    return context
+
+
+def _work(folder: Path, said: tuple[Path, Path], arguments: list[str], code: str) -> None:
+    os.chdir(folder)
+    for stream, path in zip((sys.stdout, sys.stderr), said, strict=True):
+        stream.flush()
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+    from experiments.__main__ import main
+
+    exec(code, {})
+    status = main(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,4 +1,4 @@
-"""The command line in this process, and finished runs that tests share."""
+"""What tests share: the command line in this process, finished runs, and a small world with fitted methods."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import BRIEF, SMALL, Command, Runs, Said
+from small_world import configure, context, dataset, fitted, one_thread  # noqa: F401  they are fixtures
 
 
 @pytest.fixture

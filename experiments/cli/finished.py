@@ -11,6 +11,7 @@ from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
 from experiments.methods import AnyMethod, load_method
 from experiments.reporting.runs import Run, load_runs
+from experiments.run_folder import CONFIG, settings_digest
 from experiments.runs import Workbench
 
 
@@ -37,10 +38,15 @@ def open_run(folder: Path, data: str | None) -> FinishedRun:
     runs = load_runs(folder)
     if len(runs) != 1 or runs[0].folder.resolve() != folder.resolve():
         raise BadInput(f"{folder} is not a run directory but a folder of {len(runs)} runs; name one of them.")
-    config = load_run(folder / "config.yaml")
+    config = load_run(folder / CONFIG)
+    if settings_digest(folder) != runs[0].record.get("settings"):
+        raise BadInput(f"{folder / CONFIG} is not what the run was made with; restore the file, or train again.")
     if data is not None:
         config = replace(config, data=replace(config.data, source=data))
-    dataset = load_dataset(config.data)
+    try:
+        dataset = load_dataset(config.data)
+    except BadInput as error:
+        raise BadInput(f"{str(error).removesuffix('.')}; where {folder}'s data lie now is said with --data.") from error
     expected = runs[0].record["data"]["fingerprint"]
     if dataset.fingerprint() != expected:
         raise BadInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ def load_checkpoint(
         BadInput: the file is corrupt or belongs to another model.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums and does not read them
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is damaged")
         content = torch.load(path, weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(content["parts"][name])
@@ -52,6 +56,6 @@ def load_checkpoint(
             setattr(state, name, value)
     except Exception as error:  # torch.load raises whatever the broken bytes lead to
         raise BadInput(
-            f"{path}: the checkpoint cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}). "
+            f"{path}: the checkpoint cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:200]}). "
             "Remove that file to train this run from its start; nothing else was touched."
         ) from error

@@ -164,8 +164,8 @@ def test_a_crowd_just_within_rounding_of_the_best_never_overruns_the_pool(
         value = (1 + level * 1e-3) * (1 + rng.integers(0, 3, 4000) * 2.0**-23)
         items = np.concatenate([[np.nan], value]).astype(np.float32)[:, None]
         queries = Queries(np.ones((3, 1), np.float32), np.zeros(3, np.float32), np.array([0, 1, 3]))
-        case = Case(queries, items)
-        assert_is_the_best(top_n_of_interests(queries, items, top_n, aggregation), twin_scores(case, aggregation), top_n)
+        ranking = top_n_of_interests(queries, items, top_n, aggregation)
+        assert_is_the_best(ranking, twin_scores(Case(queries, items), aggregation), top_n)
 
 
 def test_minus_zero_and_zero_are_one_score() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -24,11 +24,11 @@ garbage = pytest.mark.parametrize("garbage", [float("nan"), float("inf"), -float
 
 
 @pytest.fixture
-def model(name: str, fitted: Fitted) -> Iterator[Recommender]:
+def model(name: str, fitted: Fitted) -> Recommender:
     """A copy of the fitted method, to disturb at will."""
     made = copy.deepcopy(fitted(name))
     assert isinstance(made, Recommender)
-    yield made
+    return made
 
 
 @pytest.fixture

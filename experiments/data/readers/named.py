@@ -101,8 +101,9 @@ def require_column(role: str, names: Sequence[str], chosen: str | None, path: Pa
     if found is None:
         near = difflib.get_close_matches(role, names, n=1, cutoff=0.3)
         hint = f" (nearest: '{near[0]}')" if near else ""
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
         raise BadInput(
-            f"{path} has no {role} column: found {', '.join(names)}{hint}; "
+            f"{path} has no {role} column: found {shown}{hint}; "
             f"say which it is with `{role}_column`, or name the columns with `names` if the file has no header"
         )
     return found
