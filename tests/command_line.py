@@ -18,7 +18,7 @@ SMALL = ["--data.synthetic.n_users=300", "--data.synthetic.n_items=200", "--trac
 
 BRIEF = [
     "--training.max_steps=12", "--training.evaluate_every=3", "--training.batch_size=16", "--loss.n_negatives=20",
-    "--scoring.width=8", "--training.threads=1",
+    "--scoring.width=4", "--training.threads=1",
 ]  # fmt: skip
 """What makes training as short."""
 
@@ -94,7 +94,7 @@ def _work(folder: Path, said: tuple[Path, Path], arguments: list[str], code: str
     for stream, path in zip((sys.stdout, sys.stderr), said, strict=True):
         stream.flush()
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+    sys.stdout, sys.stderr = (open(handle, "w", closefd=False) for handle in (1, 2))  # noqa: SIM115
     from experiments.__main__ import main
 
     exec(code, {})

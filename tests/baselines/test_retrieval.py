@@ -249,13 +249,13 @@ def test_tiles_cover_all_users_once_and_stay_within_the_budget(counts: list[int]
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("budget", [200_000, 1_000_000, 8_000_000])
 def test_what_is_really_allocated_stays_within_the_budget(budget: int, n_threads: int) -> None:
-    case = make_case(9, n_users=3000, n_items=20_000, width=8)
+    case = make_case(9, n_users=1000, n_items=20_000, width=8)
     top_n_of_interests(case.queries, case.items, 100, memory_budget=budget, n_threads=n_threads)
     tracemalloc.start()  # numpy tells it of every array
     top_n_of_interests(case.queries, case.items, 100, memory_budget=budget, n_threads=n_threads)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    result = 3000 * 100 * 8
+    result = 1000 * 100 * 8
     of_users_and_items = 8 * (10 * len(case.queries.vectors) + 4 * len(case.items)) + 100_000
     assert peak <= result + of_users_and_items + budget
 

@@ -1,0 +1,219 @@
+"""A study is its arms x seeds, each run once; interrupted anywhere, it ends with the same table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import BRIEF, SMALL, Apart, Command
+
+from baselines.errors import BadInput
+from experiments.evaluation.metrics import check_family
+from experiments.registry import find_method
+from experiments.studies.definition import STUDIES, StudyDefinition, find_study
+from experiments.studies.runner import parse_overrides, plan
+
+STUDY = ["study", "k_sensitivity", *SMALL, *BRIEF]
+KILL = "import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+AFTER = (
+    KILL
+    + "calls = []\ndef after(n, act): return lambda *a, **k: die() if calls.append(1) or len(calls) > n else act(*a, **k)\n"
+)
+MOMENTS = {
+    "between two runs": "import experiments.studies.runner as r; r.execute = after(3, r.execute)",
+    "within a training": "import experiments.training.fit as f; f.save_checkpoint = after(2, f.save_checkpoint)",
+    "within an evaluation": "import experiments.runs as r; r.evaluate = after(3, r.evaluate)",
+    "within the report": "import experiments.reporting.report as r; r.draw = die",
+    "before the report gets its name": "from pathlib import Path; Path.replace = die",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the study has been run, not to be written to."""
+    from experiments.__main__ import main
+
+    folder = tmp_path_factory.mktemp("done")
+    assert main([*STUDY, f"--out={folder}/runs"]) == 0
+    return folder
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """The tables of the report that do not depend on the machine."""
+    report = folder / "runs/k_sensitivity/report"
+    return {path.name: path.read_bytes() for path in report.iterdir() if path.stem != "cost" and path.suffix != ".png"}
+
+
+def without_command(found: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: text for name, text in found.items() if name != "report.md"}
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "report" not in path.parts}
+
+
+def test_a_study_killed_at_every_kind_of_moment_ends_with_the_same_table(done: Path, tmp_path: Path) -> None:
+    for moment in MOMENTS.values():
+        assert Apart(tmp_path, *STUDY, "--resume", code=AFTER + moment).end().status == -signal.SIGKILL
+    last = Apart(tmp_path, *STUDY, "--resume").end()
+    assert last.status == 0, last.err
+    assert without_command(tables(tmp_path)) == without_command(tables(done))
+    assert last.out == (done / "runs/k_sensitivity/report/main.md").read_text()
+    left = [path.name for path in tmp_path.rglob("*") if ".partial" in path.name or path.name.endswith(".tmp")]
+    assert left == []
+
+
+def test_a_finished_study_is_not_run_again(command: Command, done: Path) -> None:
+    before = times(done / "runs/k_sensitivity/synthetic")
+    said = command(*STUDY, "--resume", f"--out={done}/runs")
+    assert said.status == 0
+    assert said.out == (done / "runs/k_sensitivity/report/main.md").read_text()
+    assert said.err == f"\nReport: {done}/runs/k_sensitivity/report/report.md\n"
+    assert times(done / "runs/k_sensitivity/synthetic") == before
+
+
+def test_more_seeds_keep_what_was_run(command: Command, done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done / "runs", tmp_path / "runs")
+    before = times(tmp_path / "runs/k_sensitivity/synthetic")
+    said = command(*STUDY, "--resume", "--seeds=2", f"--out={tmp_path}/runs", "--format=json")
+    assert said.status == 0
+    after = times(tmp_path / "runs/k_sensitivity/synthetic")
+    assert {path: after[path] for path in before if path.is_file()} == {
+        path: time for path, time in before.items() if path.is_file()
+    }
+    rows = {row["arm"]: row for row in json.loads(said.out)["rows"]}
+    assert rows["comirec_sa_k4"]["recall@20 sd"] is not None
+    assert rows["item_knn"]["recall@20 sd"] is None
+    assert "over 2 seeds" in json.loads(said.out)["title"]
+
+
+REFUSED = {
+    (): "exists already and is not overwritten; add --resume",
+    ("--resume", "--training.max_steps=9"): "was run with other settings (training.max_steps 12, now 9)",
+}
+
+
+@pytest.mark.parametrize("flags", REFUSED)
+def test_runs_that_are_there_are_neither_overwritten_nor_mixed(
+    command: Command, done: Path, flags: tuple[str, ...]
+) -> None:
+    before = times(done)
+    assert REFUSED[flags] in command(*STUDY, *flags, f"--out={done}/runs").error
+    assert times(done) == before
+
+
+def test_two_datasets_share_a_study_and_each_has_its_table(command: Command, done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done / "runs", tmp_path / "runs")
+    log = tmp_path / "shop.csv"
+    rows = "".join(f"{u},{(u * i + i * i) % 23},{i}\n" for u in range(1, 61) for i in range(1, 11))
+    log.write_text("user_id,item_id,timestamp\n" + rows)
+    said = command("study", "k_sensitivity", "--data", log, *SMALL, *BRIEF, "--resume", f"--out={tmp_path}/runs")
+    assert said.status == 0, said.err
+    assert "(shop)" in said.out
+    assert "synthetic" not in said.out
+    report = (tmp_path / "runs/k_sensitivity/report/main.csv").read_text()
+    assert {line.partition(",")[0] for line in report.splitlines()[1:]} == {"shop", "synthetic"}
+    again = command(*STUDY, "--resume", f"--out={tmp_path}/runs")
+    assert again.out == (done / "runs/k_sensitivity/report/main.md").read_text()
+
+
+def test_columns_that_are_not_measured_are_left_out_and_said(command: Command, tmp_path: Path) -> None:
+    flags = ["--evaluation.metrics=[recall, live_k]", "--evaluation.cutoffs=[20]"]
+    said = command(*STUDY, *flags, f"--out={tmp_path}", "--format=json")
+    assert said.status == 0
+    assert {"recall@20", "live K"} <= set(json.loads(said.out)["rows"][0])
+    assert "note: not in the table, since evaluation leaves it out: recall@50, ndcg@20," in said.err
+
+
+def test_a_method_that_declines_the_data_is_left_out_and_the_study_goes_on(command: Command, tmp_path: Path) -> None:
+    compare = ["study", "compare", *SMALL, *BRIEF, f"--out={tmp_path}", "--model.max_items=10", "--format=json"]
+    first = command(*compare)
+    assert first.status == 0, first.err
+    assert "note: ease is left out: EASE" in first.err
+    arms = [row["arm"] for row in json.loads(first.out)["rows"]]
+    assert "ease" not in arms
+    assert len(arms) == len(find_study("compare").arms) - 1
+    assert "Left out: ease on synthetic" in (tmp_path / "compare/report/report.md").read_text()
+    assert command(*compare, "--resume").out == first.out
+    assert not (tmp_path / "compare/synthetic/ease/0.partial").exists()
+
+
+BAD = {
+    "--seeds=0": "--seeds must be at least 1, got 0",
+    "--seeds=few": "invalid int value: 'few'",
+    "--training.max_stesp=3": "did you mean 'training.max_steps'",
+    "--training.max_steps=many": "training.max_steps must be a whole number, got many",
+    "--training.max_steps=[": "cannot be read as YAML",
+    "--model.n_interests=3": "'model.n_interests' is what the arms of k_sensitivity differ in (comirec_sa_k1 1,",
+    "--method=ease": "'method' is what the arms of k_sensitivity differ in",
+    "--seed=3": "say how many with --seeds",
+    "--training.monitor=recall@20:nvel": "did you mean 'novel'",
+    "--data=ml1m": "did you mean 'ml-1m'",
+    "--format=xml": "invalid choice: 'xml'",
+    "--config=nowhere.yaml": "nowhere.yaml cannot be read",
+    "-x": "expected pairs '--key value'",
+}
+
+
+@pytest.mark.parametrize("flag", BAD)
+def test_what_cannot_be_run_is_said_before_the_first_run(command: Command, tmp_path: Path, flag: str) -> None:
+    assert BAD[flag] in command(*STUDY, f"--out={tmp_path}/runs", flag).error
+    assert not any(tmp_path.iterdir())
+
+
+def test_files_give_settings_to_a_study_and_flags_win(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("training: {max_steps: 7, patience: 2}\nloss: {weights: {softmax: 2}}\n")
+    (tmp_path / "b.yaml").write_text("training: {patience: 3}\n")
+    flags = ["--training.max_steps=9", "--config", str(tmp_path / "a.yaml"), f"--config={tmp_path / 'b.yaml'}"]
+    for cell in plan(find_study("k_sensitivity"), 1, parse_overrides(flags)):
+        if find_method(cell.config.method).kind == "extractor":
+            assert (cell.config.training.max_steps, cell.config.training.patience) == (9, 3)
+            assert cell.config.loss.weights == {"softmax": 2}
+
+
+def study(arms: Mapping[str, Mapping[str, Any]], **common: Any) -> StudyDefinition:
+    return StudyDefinition(name="s", question="?", arms=arms, baseline=next(iter(arms)), common=common)
+
+
+def test_methods_without_randomness_run_once_and_the_others_with_every_seed() -> None:
+    cells = plan(study({"knn": {"method": "item_knn"}, "mean": {"method": "mean_pooling"}}), 3, [])
+    assert sorted((cell.arm, cell.config.seed) for cell in cells) == [("knn", 0), ("mean", 0), ("mean", 1), ("mean", 2)]
+
+
+def test_an_arm_wins_over_the_command_line_wins_over_the_study() -> None:
+    arms = {"a": {"method": "mean_pooling", "scoring": {"width": 2}}, "b": {"method": "mean_pooling"}}
+    cells = plan(
+        study(arms, training={"max_steps": 5, "patience": 6}, scoring={"width": 3}), 1, [{"training.patience": 7}]
+    )
+    found = {cell.arm: cell.config for cell in cells}
+    assert {arm: config.scoring.width for arm, config in found.items()} == {"a": 2, "b": 3}
+    assert {(config.training.max_steps, config.training.patience) for config in found.values()} == {(5, 7)}
+
+
+def test_a_setting_is_given_to_the_arms_that_know_it_and_must_be_known_to_one() -> None:
+    arms = {"a": {"method": "ease"}, "b": {"method": "mean_pooling"}}
+    cells = plan(study(arms), 1, [{"model.l2": 3, "training.max_steps": 4}])
+    assert cells[0].config.model["l2"] == 3
+    assert cells[1].config.training.max_steps == 4
+    with pytest.raises(BadInput, match=r"did you mean 'model\.l2'"):
+        plan(study(arms), 1, [{"model.l": 3}])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_is_sound(name: str) -> None:
+    found = find_study(name)
+    assert found.name == name
+    assert found.question.endswith("?")
+    assert found.baseline in found.arms
+    cells = plan(found, 2, [])
+    assert {cell.arm for cell in cells} == set(found.arms)
+    assert len({(cell.arm, cell.config.seed) for cell in cells}) == len(cells)
+    for column in found.columns:
+        check_family(column.partition("@")[0])
+    if found.x is not None:
+        assert any(found.x in arm.get("model", {}) for arm in found.arms.values())
