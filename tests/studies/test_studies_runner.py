@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,24 @@ from command_line import BRIEF, SMALL, Apart, Command
 from baselines.errors import BadInput
 from experiments.evaluation.metrics import check_family
 from experiments.registry import find_method
+from experiments.reporting import report
 from experiments.studies.definition import STUDIES, StudyDefinition, find_study
 from experiments.studies.runner import parse_overrides, plan
 
 STUDY = ["study", "k_sensitivity", *SMALL, *BRIEF]
-KILL = "import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-AFTER = (
-    KILL
-    + "calls = []\ndef after(n, act): return lambda *a, **k: die() if calls.append(1) or len(calls) > n else act(*a, **k)\n"
+PLAIN = "import experiments.reporting.report as r; r.draw = lambda *_: []\n"
+"""Reports without pictures, which take most of the time and have tests of their own."""
+
+KILL = (
+    PLAIN
+    + """
+import os, signal
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+def after(n, act):
+    calls = []
+    return lambda *a, **k: die() if calls.append(1) or len(calls) > n else act(*a, **k)
+"""
 )
 MOMENTS = {
     "between two runs": "import experiments.studies.runner as r; r.execute = after(3, r.execute)",
@@ -30,7 +40,14 @@ MOMENTS = {
     "within an evaluation": "import experiments.runs as r; r.evaluate = after(3, r.evaluate)",
     "within the report": "import experiments.reporting.report as r; r.draw = die",
     "before the report gets its name": "from pathlib import Path; Path.replace = die",
-}  # fmt: skip
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(report, "draw", lambda *_: [])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +61,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    """The tables of the report that do not depend on the machine."""
-    report = folder / "runs/k_sensitivity/report"
-    return {path.name: path.read_bytes() for path in report.iterdir() if path.stem != "cost" and path.suffix != ".png"}
-
-
-def without_command(found: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: text for name, text in found.items() if name != "report.md"}
+    """What the report says of the results; not of cost and commands, which may differ."""
+    files = (folder / "runs/k_sensitivity/report").iterdir()
+    return {path.name: path.read_bytes() for path in files if path.stem not in ("cost", "report")}
 
 
 def times(folder: Path) -> dict[Path, int]:
@@ -59,10 +72,10 @@ def times(folder: Path) -> dict[Path, int]:
 
 def test_a_study_killed_at_every_kind_of_moment_ends_with_the_same_table(done: Path, tmp_path: Path) -> None:
     for moment in MOMENTS.values():
-        assert Apart(tmp_path, *STUDY, "--resume", code=AFTER + moment).end().status == -signal.SIGKILL
-    last = Apart(tmp_path, *STUDY, "--resume").end()
+        assert Apart(tmp_path, *STUDY, "--resume", code=KILL + moment).end().status == -signal.SIGKILL
+    last = Apart(tmp_path, *STUDY, "--resume", code=PLAIN).end()
     assert last.status == 0, last.err
-    assert without_command(tables(tmp_path)) == without_command(tables(done))
+    assert tables(tmp_path) == tables(done)
     assert last.out == (done / "runs/k_sensitivity/report/main.md").read_text()
     left = [path.name for path in tmp_path.rglob("*") if ".partial" in path.name or path.name.endswith(".tmp")]
     assert left == []
@@ -116,8 +129,8 @@ def test_two_datasets_share_a_study_and_each_has_its_table(command: Command, don
     assert said.status == 0, said.err
     assert "(shop)" in said.out
     assert "synthetic" not in said.out
-    report = (tmp_path / "runs/k_sensitivity/report/main.csv").read_text()
-    assert {line.partition(",")[0] for line in report.splitlines()[1:]} == {"shop", "synthetic"}
+    both = (tmp_path / "runs/k_sensitivity/report/main.csv").read_text()
+    assert {line.partition(",")[0] for line in both.splitlines()[1:]} == {"shop", "synthetic"}
     again = command(*STUDY, "--resume", f"--out={tmp_path}/runs")
     assert again.out == (done / "runs/k_sensitivity/report/main.md").read_text()
 
