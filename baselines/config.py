@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from baselines.errors import BadInput
+from baselines.errors import require_number
 
 Similarity = Literal["dot", "cosine"]
 Readout = Literal["hard", "label_aware", "soft"]
@@ -52,7 +52,8 @@ class ScoringConfig:
 
     def __post_init__(self) -> None:
         for name in ("width", "max_history", "temperature", "init_std", "memory_budget_mb"):
-            _require_positive("scoring", name, getattr(self, name))
+            require_number(f"scoring.{name}", getattr(self, name), above=0)
+        require_number("scoring.power", self.power)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +79,6 @@ class LossConfig:
     """Weight of each named term of the loss, `softmax` and the method's penalties; 1 where none is given."""
 
     def __post_init__(self) -> None:
-        _require_positive("loss", "n_negatives", self.n_negatives)
-
-
-def _require_positive(group: str, name: str, value: float) -> None:
-    if not value > 0:
-        raise BadInput(f"{group}.{name} must be greater than 0, got {value}.")
+        require_number("loss.n_negatives", self.n_negatives, above=0)
+        for name, weight in self.weights.items():
+            require_number(f"loss.weights.{name}", weight)

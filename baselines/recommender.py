@@ -119,9 +119,9 @@ class Recommender(nn.Module, Ranker):
     def interests(self, batch: Batch) -> Interests:
         """The users' interests, as they are scored; eval mode is the caller's to set.
 
-        Users are extracted in blocks of one fixed shape (rows and history length padded), because a matrix product
-        may round differently for another shape: so a user's interests are the same bits in any batch. Of a longer
-        history the latest `max_history` behaviours are read; the assignment of the others is 0.
+        Users are extracted in blocks of one fixed size, the history padded to one length: a product of a few rows may
+        round otherwise than one of many, and so a user's interests are the same bits in any batch (a law test watches
+        over it). Of a longer history the latest `max_history` behaviours are read; the others' assignment is 0.
         """
         L, width = batch.history.shape[1], self.scoring.max_history
         first_read = (batch.history_mask.sum(-1, keepdim=True) - width).clamp(min=0)  # [B, 1]

@@ -93,9 +93,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 """
 
 
-@pytest.mark.parametrize("too_large", ["config.yaml", "per_user.npz"])
+@pytest.mark.parametrize("too_large", ["config.yaml", "state.pt", "per_user.npz"])
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(finished: Runs, tmp_path: Path, too_large: str) -> None:
-    room = (finished("comirec_sa") / too_large).stat().st_size - 100
+    sizes = {path.name: path.stat().st_size for path in finished("comirec_sa").iterdir()}
+    room = sizes["config.yaml"] + 1000 if too_large == "state.pt" else sizes[too_large] - 100
     said = Apart(tmp_path, *TRAIN, code=FULL.format(room)).end()
     assert said.status == 2
     assert f"run.partial/{too_large}: File too large" in said.error
@@ -184,7 +185,8 @@ REFUSED = {
     "--training.monitor=recall": "lacks a cutoff",
     "--training.monitor=recall@20:nvel": "unknown subset 'nvel': did you mean 'novel'",
     "--training.monitor=gini@20": "cannot steer training",
-    "--model.n_interests=0": "n_interests must be at least 1",
+    "--model.n_interests=0": "model.n_interests must be a finite number of at least 1, got 0",
+    "--model.hidden_width=-1": "model.hidden_width must be a finite number of at least 0",
     "--training.min_history=100000": "min_history",
 }
 
@@ -194,9 +196,7 @@ def test_what_cannot_be_run_is_said_before_training_and_leaves_nothing(
     command: Command, tmp_path: Path, flag: str
 ) -> None:
     train = [*TRAIN[:-1], f"--out={tmp_path / 'run'}", "--training.max_steps=100000"]
-    begun = time.perf_counter()
     assert REFUSED[flag] in command(*train, flag).error
-    assert time.perf_counter() - begun < 5
     assert not any(tmp_path.iterdir())
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from baselines.errors import BadInput
+from baselines.errors import require_number
 from baselines.interests import InterestExtractor, Interests, assign, recency_rank, scatter
 
 
@@ -34,8 +34,8 @@ class ComiRecSA(InterestExtractor):
         self, width: int, max_history: int, *, n_interests: int = 4, hidden_width: int = 0, positions: bool = True
     ) -> None:
         super().__init__()
-        if n_interests < 1:
-            raise BadInput(f"n_interests must be at least 1, got {n_interests}.")
+        require_number("model.n_interests", n_interests, at_least=1)
+        require_number("model.hidden_width", hidden_width, at_least=0)
         self.hidden = nn.Linear(width, hidden_width or 4 * width)
         self.attend = nn.Linear(hidden_width or 4 * width, n_interests, bias=False)  # it would cancel in the softmax
         self.position = nn.Parameter(torch.randn(max_history, width) * 0.02, requires_grad=positions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from baselines.recommender import Recommender
 from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
@@ -22,5 +24,6 @@ def bench_training(config: RunConfig) -> Table:
     rate = fitted.n_steps / total
     rows: list[list[object]] = [["batches/s", rate], ["examples/s", rate * config.training.batch_size]]
     rows += [[f"{phase}, % of the time", 100 * fitted.seconds[phase] / total] for phase in _PHASES]
-    title = f"{config.method} on {dataset.name}, batch {config.training.batch_size}, {config.loss.n_negatives} negatives"
+    size = f"batch {config.training.batch_size}, {config.loss.n_negatives} negatives"
+    title = f"{config.method} on {dataset.name}: {size}, {torch.get_num_threads()} threads"
     return Table(["training", "value"], rows, title)

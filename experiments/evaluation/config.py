@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baselines.errors import BadInput
+from baselines.errors import BadInput, require_number
 
 _GROUP_METRICS = ("recall", "hit_rate", "ndcg")
 
@@ -57,6 +57,8 @@ class EvaluationConfig:
                 "head_share must be above 0, mid_share at least 0 and their sum below 1, "
                 f"got {self.head_share} and {self.mid_share}"
             )
+        for name in ("collapse_cosine", "collapse_rank"):
+            require_number(f"evaluation.{name}", getattr(self, name))
         for name in ("alpha", "collapse_users"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(f"{name} must lie in 0..1, got {getattr(self, name)}")

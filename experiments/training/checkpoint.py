@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -30,8 +31,10 @@ def save_checkpoint(
             "numpy": rng.bit_generator.state,
         },
     }
+    packed = io.BytesIO()  # torch.save says RuntimeError where the disk is full; writing bytes says what happened
+    torch.save(content, packed)
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(packed.getbuffer())
 
 
 def load_checkpoint(

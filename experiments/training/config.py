@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baselines.errors import BadInput
+from baselines.errors import require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,5 +40,6 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "learning_rate", "min_history", "evaluate_every", "patience"):
-            if not getattr(self, name) > 0:
-                raise BadInput(f"training.{name} must be greater than 0, got {getattr(self, name)}.")
+            require_number(f"training.{name}", getattr(self, name), above=0)
+        for name in ("weight_decay", "threads"):
+            require_number(f"training.{name}", getattr(self, name), at_least=0)

@@ -87,5 +87,5 @@ def test_an_interest_lies_within_its_history() -> None:
 
 
 def test_fewer_than_one_interest_is_refused() -> None:
-    with pytest.raises(BadInput, match="n_interests must be at least 1, got 0"):
+    with pytest.raises(BadInput, match=r"model\.n_interests must be a finite number of at least 1, got 0"):
         ComiRecSA(4, 6, n_interests=0)

@@ -19,7 +19,6 @@ from baselines.interests import InterestExtractor, Interests
 from baselines.recommender import Recommender
 from baselines.samplers import UniformProposal
 from experiments.data.dataset import Dataset
-from experiments.training import checkpoint as checkpoints
 from experiments.training.config import TrainingConfig
 from experiments.training.fit import DivergedError, FitResult, Row, fit
 from experiments.training.stopwatch import Stopwatch
@@ -264,11 +263,12 @@ def test_a_crash_while_saving_leaves_the_former_checkpoint_whole(
 ) -> None:
     before = saved.read_bytes()
 
-    def half(content: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def half(path: Path, content: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.torch, "save", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="No space left"):
         run(make(dataset), dataset, replace(CONFIG, max_steps=15), checkpoint=saved)
     assert saved.read_bytes() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baselines.errors import BadInput
+from baselines.errors import BadInput, require_number
 
 MAX_PLANTED_INTERESTS = 8
 
@@ -96,13 +96,11 @@ class SyntheticConfig:
             if not 0 <= getattr(self, knob) < 1:
                 raise BadInput(f"{knob} must be at least 0 and less than 1, got {getattr(self, knob)}")
         for knob in ("sibling_odds", "median_length", "period_days", "pause_days"):
-            if not getattr(self, knob) > 0:
-                raise BadInput(f"{knob} must be positive, got {getattr(self, knob)}")
+            require_number(f"data.synthetic.{knob}", getattr(self, knob), above=0)
         for knob in ("drift", "taste", "item_exponent", "leaf_exponent", "length_spread"):
             if not 0 <= getattr(self, knob) <= 50:
                 raise BadInput(f"{knob} must lie in 0..50, got {getattr(self, knob)}")
-        if not self.concentration >= 0.1:
-            raise BadInput(f"concentration must be at least 0.1, or all weights may vanish, got {self.concentration}")
+        require_number("data.synthetic.concentration", self.concentration, at_least=0.1)  # or all weights may vanish
         if self.seed < 0:
             raise BadInput(f"seed must not be negative, got {self.seed}")
         if self.max_length < self.min_length:
