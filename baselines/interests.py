@@ -40,6 +40,10 @@ class Interests:
         if self.assignment.ndim != 3 or self.assignment.shape[0] != B or self.assignment.shape[2] != K:
             raise ValueError(f"assignment must be [{B}, L, {K}], got {list(self.assignment.shape)}")
 
+    def __getitem__(self, users: Tensor) -> Interests:
+        """Return the interests of `users` [M] int64, in that order, without penalties, which are a whole batch's."""
+        return Interests(self.vectors[users], self.mask[users], self.log_weight[users], self.assignment[users])
+
     @property
     def n_live(self) -> Tensor:
         """Number of live interests of each user, [B] int64."""

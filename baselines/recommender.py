@@ -23,6 +23,7 @@ from baselines.retrieval import Queries, top_n_of_interests
 from baselines.samplers import Proposal
 
 _ROWS = 256  # users extracted together outside training, always this many, so that a user's bits depend on no neighbour
+_WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)  # history lengths they are padded to; the longest is max_history
 
 
 class Recommender(nn.Module, Ranker):
@@ -119,29 +120,33 @@ class Recommender(nn.Module, Ranker):
     def interests(self, batch: Batch) -> Interests:
         """The users' interests, as they are scored; eval mode is the caller's to set.
 
-        Users are extracted in blocks of one fixed size, the history padded to one length: a product of a few rows may
-        round otherwise than one of many, and so a user's interests are the same bits in any batch (a law test watches
-        over it). Of a longer history the latest `max_history` behaviours are read; the others' assignment is 0.
+        Users are extracted in blocks of one fixed size, the history padded to a length that follows from the user's
+        own: a product of a few rows may round otherwise than one of many, and so a user's interests are the same bits
+        in any batch (a law test watches over it). Of a longer history the latest `max_history` behaviours are read; the
+        others' assignment is 0.
         """
         L, width = batch.history.shape[1], self.scoring.max_history
         first_read = (batch.history_mask.sum(-1, keepdim=True) - width).clamp(min=0)  # [B, 1]
         place = first_read + torch.arange(width, device=first_read.device)  # [B, width] in the batch's history
         read = F.pad(batch.history_mask, (0, width))  # all places exist
         history = F.pad(batch.history, (0, width)).masked_fill(~read, 0).gather(1, place)
-        parts = []
-        for start in range(0, len(history), _ROWS):
-            block = history[start : start + _ROWS]
-            n = len(block)
-            block = torch.cat([block, block[:1].expand(_ROWS - n, -1)])
-            found = self.extract(self.item_vectors(block[block > 0]), block > 0)
-            parts.append(
-                Interests(found.vectors[:n], found.mask[:n], found.log_weight[:n], found.assignment[:n])
-            )
-        joined = concatenate(parts, width)
+        ladder = torch.tensor([w for w in _WIDTHS if w < width] + [width], device=history.device)
+        rung = torch.bucketize((history > 0).sum(-1), ladder)  # [B] the narrowest that holds the history
+        rows = [block for r in range(len(ladder)) for block in torch.split((rung == r).nonzero().squeeze(-1), _ROWS)]
+        rows = [block for block in rows if len(block)]
+        parts = [self._extract_block(history[block, : ladder[rung[block[0]]]]) for block in rows]
+        joined = concatenate(parts, width)[torch.cat(rows).argsort()]
         K = joined.mask.shape[1]
         whole = joined.assignment.new_zeros(len(history), L + width, K)
         whole.scatter_(1, place[..., None].expand(-1, -1, K), joined.assignment)
         return replace(joined, assignment=whole[:, :L])
+
+    def _extract_block(self, history: Tensor) -> Interests:
+        """Interests of at most _ROWS users [n, W], found among exactly _ROWS."""
+        n = len(history)
+        block = F.pad(history, (0, 0, 0, _ROWS - n))
+        block[n:, 0] = 1  # users of one behaviour: the cheapest there are
+        return self.extract(self.item_vectors(block[block > 0]), block > 0)[torch.arange(n, device=history.device)]
 
     def rank(self, batch: Batch, top_n: int) -> Ranking:
         """See `Ranker.rank`; exact over the whole catalogue."""

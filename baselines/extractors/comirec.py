@@ -45,7 +45,7 @@ class ComiRecSA(InterestExtractor):
     def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
         """See `InterestExtractor.forward`; all K interests are live."""
         placed = history[history_mask] + self.position[recency_rank(history_mask)[history_mask]]  # [n, D]
-        logits = scatter(self.attend(torch.tanh(self.hidden(placed))), history_mask)  # [B, L, K]
+        logits = scatter(self.attend(self.hidden(placed).tanh_()), history_mask)  # [B, L, K]
         logits = logits.masked_fill(~history_mask[..., None], -torch.inf)
         attention = logits.softmax(1)  # [B, L, K]: sums over behaviours
         vectors = attention.mT @ history  # [B, K, D]

@@ -9,6 +9,7 @@ from baselines.extractors.comirec import ComiRecSA
 from baselines.recommender import Recommender
 from experiments.bench.public_loop import evaluate_in_a_loop, flat_index
 from experiments.data.dataset import make_dataset
+from experiments.data.metadata import ItemMetadata
 from experiments.data.protocol import ProtocolConfig
 from experiments.data.synthetic.config import SyntheticConfig
 from experiments.data.synthetic.generate import generate
@@ -22,7 +23,11 @@ def test_the_public_loop_and_our_evaluator_agree() -> None:
     scoring = ScoringConfig(aggregation="best_interest", max_history=20)
     model = Recommender(dataset.n_items, ComiRecSA(64, 20, n_interests=3), scoring, LossConfig()).eval()
     _, search = flat_index(model.item_vectors().detach()[1:].numpy())
-    loop = evaluate_in_a_loop(model, dataset.test, 20, search, batch_size=16)
-    ours = evaluate(model, dataset.test, EvaluationContext(dataset.train, dataset.metadata)).means()
-    for family, value in loop.items():
-        assert ours[f"{family}@20"] == pytest.approx(value, abs=1e-12)
+    known = dataset.metadata
+    one_each = ItemMetadata(known.titles, [names[-1:] for names in known.categories], known.brands)
+    category = dict(enumerate(one_each.categories))
+    loop = evaluate_in_a_loop(model, dataset.test, 20, search, category, batch_size=16)
+    ours = evaluate(model, dataset.test, EvaluationContext(dataset.train, one_each)).means()
+    named = {"recall": "recall@20", "ndcg": "ndcg@20", "hit_rate": "hit_rate@20", "diversity": "div@20"}
+    for family, name in named.items():
+        assert ours[name] == pytest.approx(loop[family], abs=1e-12)
