@@ -17,6 +17,12 @@ STUDIES = {
 """name -> module with a `STUDY`; a new study is its file and one line here."""
 
 
+COLUMNS = (
+    "recall@20", "recall@50", "ndcg@20", "hit_rate@20", "recall@50:novel", "recall@50:tail80", "coverage@50", "live_k",
+)  # fmt: skip
+"""The metrics of a main table, where a study does not choose others."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyDefinition:
     """A question put to data.
@@ -35,10 +41,7 @@ class StudyDefinition:
     question: str
     arms: Mapping[str, Mapping[str, Any]]
     baseline: str
-    columns: tuple[str, ...] = (
-        "recall@20", "recall@50", "ndcg@20", "hit_rate@20", "recall@50:novel", "recall@50:tail80", "coverage@50",
-        "live_k",
-    )  # fmt: skip
+    columns: tuple[str, ...] = COLUMNS
     x: str | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
 

@@ -7,11 +7,12 @@ Books, recall@50 over K = 2 / 4 / 6 / 8: 8.84 / 8.47 / 8.90 / 8.55 %, flat withi
 Command: `adaptive-mi study k_sensitivity --data D --seeds 2`. Cost: about 15 minutes on MovieLens-1M (2 cores).
 """
 
-from experiments.studies.definition import StudyDefinition
+from experiments.studies.definition import COLUMNS, StudyDefinition
 
 STUDY = StudyDefinition(
     name="k_sensitivity",
     question="Does accuracy depend on the number of interests K, preset for all users?",
+    columns=(*COLUMNS, "mean_pairwise_cosine"),  # several interests that are one show here
     arms={
         "most_popular": {"method": "most_popular"},
         "item_knn": {"method": "item_knn"},

@@ -6,7 +6,7 @@ with the cosine at temperature .07. ComiRec's own choice is dot product, hard re
 Command: `adaptive-mi study similarity --data D --seeds 2`. Cost: about 10 minutes on retailrocket-sessions (2 cores).
 """
 
-from experiments.studies.definition import StudyDefinition
+from experiments.studies.definition import COLUMNS, StudyDefinition
 
 _DOT = {"similarity": "dot", "temperature": 1.0}
 _HARD = {"readout": "hard", "aggregation": "best_interest"}
@@ -14,6 +14,7 @@ _HARD = {"readout": "hard", "aggregation": "best_interest"}
 STUDY = StudyDefinition(
     name="similarity",
     question="How much do similarity (dot or cosine) and readout (hard or soft) matter, the model being equal?",
+    columns=(*COLUMNS, "mean_pairwise_cosine"),  # several interests that are one show here
     arms={
         "item_knn": {"method": "item_knn"},
         "mean_pooling_dot": {"method": "mean_pooling", "scoring": _DOT},
