@@ -35,7 +35,8 @@ def bench_evaluation(config: RunConfig) -> Table:
     fit_method(model, bench.dataset.train, lambda: 0.0, config)
     model.eval()
     n_max = config.evaluation.n_max
-    vectors = model.interests(Batch.of(torch.from_numpy(users.histories.padded(np.arange(len(users)), 50)))).vectors
+    histories = users.histories.padded(np.arange(len(users)), model.max_history)
+    vectors = model.interests(Batch.of(torch.from_numpy(histories))).vectors
     items = model.item_vectors().detach()
 
     def ours(aggregation: str) -> Callable[[], object]:
