@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.config import Aggregation, Readout
 from baselines.interests import Interests
-from baselines.soft_scores import soft_scores
+from baselines.soft_scores import attentive_scores, soft_scores
 
 
 def matches(interests: Interests, items: Tensor) -> Tensor:
@@ -29,21 +29,32 @@ def matches(interests: Interests, items: Tensor) -> Tensor:
     return torch.baddbmm(offset[..., None], vectors, items.mT)
 
 
-def aggregate(scores: Tensor, aggregation: Aggregation) -> Tensor:
-    """Join matches [B, K, C] into scores [B, C] over live interests: maximum or log-sum-exp."""
+def aggregate(interests: Interests, items: Tensor, aggregation: Aggregation) -> Tensor:
+    """Score items as serving does, in plain form: `retrieval` gives the same by faster ways.
+
+    With m_k the match of an item and live interest k: their maximum (`best_interest`), log-sum-exp (`soft_interests`),
+    or a mean weighted by the softmax over interests of their log weight, the same for all items (`mean_interests`), or
+    of m_k itself (`attentive_interests`, target attention; it lies between max - log K and max).
+
+    Args:
+        items: [C, D] or [B, C, D].
+
+    Returns:
+        [B, C] float.
+    """
+    match = matches(interests, items)
     if aggregation == "best_interest":
-        return scores.amax(1)
-    return scores.logsumexp(1)
+        return match.amax(1)
+    if aggregation == "soft_interests":
+        return match.logsumexp(1)
+    weight = match.softmax(1) if aggregation == "attentive_interests" else _importance(interests)[..., None]
+    return (weight * match.masked_fill(~interests.mask[..., None], 0)).sum(1)
 
 
 def read_out(
     interests: Interests, target: Tensor, candidates: Tensor, readout: Readout, power: float
 ) -> tuple[Tensor, Tensor]:
-    """Score the target and the candidates as training sees them.
-
-    `hard` (ComiRec, eq. 9): the interest that matches the target best scores everything; `label_aware` (MIND, eq. 8):
-    one vector, the interests weighted by `label_attention`; `soft`: log-sum-exp over interests of the matches with each
-    item.
+    """Score the target and the candidates as training sees them: `queries` joined by log-sum-exp, or `attentive`.
 
     Args:
         target: [B, D] vectors of the targets; candidates: [C, D].
@@ -51,18 +62,45 @@ def read_out(
     Returns:
         Target scores [B] and candidate scores [B, C].
     """
+    if readout == "attentive":
+        vectors, offset = _silenced(interests)
+        match = (vectors @ target[..., None]).squeeze(-1) + offset  # [B, K]
+        of_target = (match.softmax(1) * match.masked_fill(~interests.mask, 0)).sum(1)
+        return of_target, attentive_scores(vectors, offset, candidates)
+    vectors, offset = queries(interests, target, readout, power)
+    if vectors.shape[1] == 1:
+        vector = vectors[:, 0]
+        return (vector * target).sum(-1) + offset[:, 0], torch.addmm(offset, vector, candidates.T)
+    return ((vectors @ target[..., None]).squeeze(-1) + offset).logsumexp(1), soft_scores(vectors, offset, candidates)
+
+
+def queries(interests: Interests, target: Tensor, readout: Readout, power: float) -> tuple[Tensor, Tensor]:
+    """What scores the target and the candidates, by log-sum-exp of its matches, in training.
+
+    `soft`: all interests; `hard` (ComiRec, eq. 9): the interest that matches the target best; `label_aware` (MIND, eq.
+    8): one vector, the interests weighted by `label_attention`; `mean`: one vector, their mean. Not `attentive`,
+    which is no log-sum-exp.
+
+    Args:
+        target: [B, D] vectors of the targets.
+
+    Returns:
+        Vectors [B, Q, D], Q = K or 1, 0 where dead; and their log importance [B, Q], -inf where dead.
+    """
+    assert readout != "attentive", "a mean of matches by softmax is no log-sum-exp of them"
     vectors, offset = _silenced(interests)
-    of_target = (vectors @ target[..., None]).squeeze(-1) + offset  # [B, K]
-    if readout == "soft":
-        return of_target.logsumexp(1), soft_scores(vectors, offset, candidates)
+    if readout == "soft" or vectors.shape[1] == 1:
+        return vectors, offset
+    if readout == "mean":
+        weight = _importance(interests)
+        constant = (weight * offset.masked_fill(~interests.mask, 0)).sum(1, keepdim=True)
+        return weight[:, None] @ vectors, constant
+    match = (vectors @ target[..., None]).squeeze(-1) + offset  # [B, K]
     if readout == "hard":
-        chosen = of_target.argmax(1)  # [B]
-        row = torch.arange(len(chosen), device=chosen.device)
-        vector, constant = vectors[row, chosen], offset[row, chosen]
-    else:
-        weight = label_attention(of_target, interests.mask, power)
-        vector, constant = (weight[..., None] * vectors).sum(1), target.new_zeros(len(target))
-    return (vector * target).sum(-1) + constant, vector @ candidates.T + constant[:, None]
+        chosen = match.argmax(1, keepdim=True)  # [B, 1]
+        return vectors.take_along_dim(chosen[..., None], 1), offset.gather(1, chosen)
+    weight = label_attention(match, interests.mask, power)
+    return weight[:, None] @ vectors, offset.new_zeros(len(offset), 1)
 
 
 def label_attention(match: Tensor, mask: Tensor, power: float) -> Tensor:
@@ -77,6 +115,11 @@ def label_attention(match: Tensor, mask: Tensor, power: float) -> Tensor:
     match = match.masked_fill(~mask, 0) / best  # an infinity would spoil the power's gradient
     logits = match.sign() * match.abs().clamp(1e-6, 1e15 ** (1 / power)) ** power * (best**power).clamp(max=1e15)
     return logits.masked_fill(~mask, -torch.inf).softmax(-1)  # [B, K]
+
+
+def _importance(interests: Interests) -> Tensor:
+    """Softmax of log weight, [B, K]: 1 in all over a user's live interests, 0 in dead slots."""
+    return interests.log_weight.masked_fill(~interests.mask, -torch.inf).softmax(1)
 
 
 def _silenced(interests: Interests) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,12 @@ from typing import Literal
 from baselines.errors import require_number
 
 Similarity = Literal["dot", "cosine"]
-Readout = Literal["hard", "label_aware", "soft"]
-Aggregation = Literal["best_interest", "soft_interests"]
+Readout = Literal["hard", "label_aware", "soft", "mean", "attentive"]
+Aggregation = Literal["best_interest", "soft_interests", "mean_interests", "attentive_interests"]
+Representation = Literal["separate", "concat_mlp", "base_attention"]
+Initialisation = Literal["random", "spectral"]
+Aspect = Literal["categories", "brand"]
+RerankingKind = Literal["none", "controllable", "dpp"]
 LossKind = Literal["sampled_softmax", "full_softmax"]
 ProposalName = Literal["uniform", "log_uniform", "popularity"]
 
@@ -35,17 +39,33 @@ class ScoringConfig:
     """Train the temperature (its logarithm), starting from `temperature`."""
 
     readout: Readout = "soft"
-    """How training joins K interests, knowing the target: the one that matches it best (`hard`, ComiRec), an average
-    weighted by softmax(match ** power) (`label_aware`, MIND), or log-sum-exp over interests (`soft`)."""
+    """How training joins K interests. Knowing the target: the one that matches it best scores all (`hard`, ComiRec), or
+    an average weighted by softmax(match ** power) does (`label_aware`, MIND). As serving does, item by item:
+    log-sum-exp over interests (`soft`), their mean (`mean`), an average weighted by softmax(match) (`attentive`)."""
 
     power: float = 1.0
     """The exponent of `label_aware` (MIND, section 3.4: 0 = mean of the interests, infinity = hard)."""
 
     aggregation: Aggregation = "soft_interests"
-    """How serving joins K scores: the maximum (`best_interest`) or log-sum-exp (`soft_interests`)."""
+    """How serving joins K scores: the maximum (`best_interest`), log-sum-exp (`soft_interests`), the mean
+    (`mean_interests`), or an average weighted by softmax(match), target attention (`attentive_interests`)."""
+
+    representation: Representation = "separate"
+    """Whether the K interests are merged into one vector before anything is scored: no (`separate`), by a perceptron
+    over all of them (`concat_mlp`), or by the attention of a base interest, the mean of the live ones
+    (`base_attention`)."""
+
+    dropout: float = 0.0
+    """Probability with which a coordinate of a behaviour's vector is dropped in training, before extraction."""
+
+    initialisation: Initialisation = "random"
+    """How the item table starts: normal draws, or the truncated SVD of shifted PPMI co-occurrence (`spectral`)."""
 
     init_std: float = 0.1
     """Standard deviation of a new item table's entries."""
+
+    side_information: tuple[Aspect, ...] = ()
+    """What is known of an item and joins its vector: `categories`, `brand`."""
 
     memory_budget_mb: float = 64.0
     """Memory for the score tiles of full ranking, in MiB; it changes no result."""
@@ -54,6 +74,7 @@ class ScoringConfig:
         for name in ("width", "max_history", "temperature", "init_std", "memory_budget_mb"):
             require_number(f"scoring.{name}", getattr(self, name), above=0)
         require_number("scoring.power", self.power)
+        require_number("scoring.dropout", self.dropout, at_least=0, below=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +96,36 @@ class LossConfig:
     remove_accidental_hits: bool = True
     """Ignore negatives equal to the row's target."""
 
+    hardness: float = 0.0
+    """beta of REMI's interest-aware hard negatives: a negative weighs exp(beta * score); 0 = all alike. The score is
+    what enters the softmax, temperature included (REMI's 10, 1 and 0.1 were for plain dot products)."""
+
     weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each named term of the loss, `softmax` and the method's penalties; 1 where none is given."""
+    """Weight of each named term of the loss: `softmax` and the method's penalties, 1 where none is given, and the
+    regularizers (`baselines.regularization`), which are computed where they are named here."""
 
     def __post_init__(self) -> None:
         require_number("loss.n_negatives", self.n_negatives, above=0)
+        require_number("loss.hardness", self.hardness, at_least=0)
         for name, weight in self.weights.items():
             require_number(f"loss.weights.{name}", weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankingConfig:
+    """Whether a list trades relevance for variety once it is ranked. Training and its validation never do."""
+
+    kind: RerankingKind = "none"
+    """What counts as variety: nothing (`none`), different categories (`controllable`, ComiRec), or item vectors that
+    span much (`dpp`, a determinantal point process; for methods that have item vectors)."""
+
+    diversity_weight: float = 0.1
+    """lambda, what variety is worth, as a share of the distance between the best and the last candidate's score; 0 is
+    the ranking back."""
+
+    pool: int = 200
+    """How many of the best items are candidates, for each user; at least as many as there are places to fill."""
+
+    def __post_init__(self) -> None:
+        require_number("reranking.diversity_weight", self.diversity_weight, at_least=0)
+        require_number("reranking.pool", self.pool, above=0)

@@ -20,16 +20,19 @@ class Refused(BadInput):
     """A method declines data that it cannot serve (too many items, say); a study goes on without that arm."""
 
 
-def require_number(name: str, value: float, *, above: float = -math.inf, at_least: float = -math.inf) -> None:
-    """Refuse a setting that is not finite, not greater than `above`, or less than `at_least`.
+def require_number(
+    name: str, value: float, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
+) -> None:
+    """Refuse a setting that is not finite, not greater than `above`, less than `at_least`, or not less than `below`.
 
     >>> require_number("training.batch_size", 0, above=0)
     Traceback (most recent call last):
     baselines.errors.BadInput: training.batch_size must be a finite number greater than 0, got 0.
     """
-    if not (math.isfinite(value) and value > above and value >= at_least):
+    if not (math.isfinite(value) and value > above and value >= at_least and value < below):
         bound = f" greater than {above:g}" if above > -math.inf else ""
         bound += f" of at least {at_least:g}" if at_least > -math.inf else ""
+        bound += f" and less than {below:g}" if below < math.inf else ""
         raise BadInput(f"{name} must be a finite number{bound}, got {value}.")
 
 

@@ -23,6 +23,9 @@ class Interests:
         assignment: [B, L, K] float, share of each behaviour given to each interest; a row sums to 1, or to 0 for
             padding and noise. It always sums over K; attention weights that sum over L stay private to the method.
         penalties: unweighted scalar training terms by name; empty in eval mode.
+        routing: [B, L, K] float, 0 for padding, the matrix by which behaviours were pooled into interests, whatever it
+            sums over (capsules: K, attention: L); with its gradient, for regularizers. None in eval mode, and where a
+            method pools by none.
     """
 
     vectors: Tensor
@@ -30,6 +33,7 @@ class Interests:
     log_weight: Tensor
     assignment: Tensor
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
+    routing: Tensor | None = None
 
     def __post_init__(self) -> None:
         B, K, _ = self.vectors.shape
@@ -41,7 +45,7 @@ class Interests:
             raise ValueError(f"assignment must be [{B}, L, {K}], got {list(self.assignment.shape)}")
 
     def __getitem__(self, users: Tensor) -> Interests:
-        """Return the interests of `users` [M] int64, in that order, without penalties, which are a whole batch's."""
+        """Return the interests of `users` [M] int64, in that order, without what training alone reads."""
         return Interests(self.vectors[users], self.mask[users], self.log_weight[users], self.assignment[users])
 
     @property

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from baselines.errors import require_number
+
 Reduction = Literal["mean", "none"]
 
 
@@ -42,6 +44,7 @@ def sampled_softmax(
     log_q_target: Tensor | None = None,
     log_q_negatives: Tensor | None = None,
     remove_accidental_hits: bool = True,
+    hardness: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross-entropy of the target among itself and S sampled negatives.
@@ -60,6 +63,18 @@ def sampled_softmax(
     A removed hit scores -inf, so it gets no gradient. Where every negative is a hit the loss is 0 and so is its
     gradient.
 
+    With `hardness` beta > 0 a negative counts the more the higher it scores: REMI's interest-aware hard negatives (Xie
+    et al., RecSys 2023, arXiv 2302.14532), so called since under the hard readout they score with the interest that
+    serves the target. They stand for draws from p ~ exp(beta s), and by importance sampling the sum over them becomes
+
+        sum_j 1 / m_j * (sum_j exp((1 + beta) s_j) / m_j) / (sum_j exp(beta s_j) / m_j),
+
+    m_j = S q_j, the expected count, where negatives are corrected, and 1 where they are not: the authors' own
+    S * sum_j exp((1 + beta) s_j) / sum_j exp(beta s_j). As in their code the weights carry gradient, so a negative with
+    exp(s) below beta / (1 + beta) of the mean under p is pushed up. Differs from their code: corrected, p is the same
+    whatever the proposal (theirs is uniform and needs no correction); hardness reads the score before correction; and
+    accidental hits, the hardest negatives of all, are removed first if they are removed (theirs stay).
+
     Args:
         target_scores: [B] float.
         negative_scores: [B, S] float.
@@ -68,6 +83,8 @@ def sampled_softmax(
         log_q_target: [B] log-probability of the target under the proposal, or None = not corrected.
         log_q_negatives: [S] or [B, S] log-probability of the negatives, or None = not corrected.
         remove_accidental_hits: whether a negative equal to the user's target is left out.
+        hardness: beta, at least 0; 0 = all negatives alike. It multiplies the scores as they enter the softmax, their
+            temperature included (REMI: 0.1 to 10, by data set, for plain dot products).
         reduction: `mean` over users, or `none`.
 
     Returns:
@@ -75,12 +92,30 @@ def sampled_softmax(
     """
     if log_q_target is not None and log_q_negatives is None:
         raise ValueError("log_q_target without log_q_negatives corrects nothing: give both, the negatives', or none")
+    require_number("loss.hardness", hardness, at_least=0)
     log_S = math.log(max(negative_scores.shape[1], 1))
+    hits = negatives == target[:, None] if remove_accidental_hits else None  # [B, S]
+    log_weight = _log_hardness(negative_scores, log_q_negatives, hits, hardness) if hardness else None
     if log_q_target is not None:
         target_scores = target_scores - (log_q_target + log_S)
     if log_q_negatives is not None:
         negative_scores = negative_scores - (log_q_negatives + log_S)
-    if remove_accidental_hits:
-        negative_scores = negative_scores.masked_fill(negatives == target[:, None], -torch.inf)
+    if log_weight is not None:
+        negative_scores = negative_scores + log_weight
+    if hits is not None:
+        negative_scores = negative_scores.masked_fill(hits, -torch.inf)
     scores = torch.cat([target_scores[:, None], negative_scores], dim=1)  # [B, 1 + S], the target first
     return F.cross_entropy(scores, torch.zeros_like(target), reduction=reduction)
+
+
+def _log_hardness(scores: Tensor, log_q: Tensor | None, hits: Tensor | None, hardness: float) -> Tensor:
+    """Log of the negatives' weights exp(beta s_j) [B, S], divided by their mean under the shares 1 / q_j.
+
+    Hits hold no share, except where every negative is one: they score -inf later, and until then all must be finite.
+    """
+    log_share = torch.zeros_like(scores) if log_q is None else (-log_q).expand_as(scores)  # [B, S]
+    if hits is not None:
+        log_share = log_share.masked_fill(hits & ~hits.all(1, keepdim=True), -torch.inf)
+    log_share = log_share.log_softmax(1)  # sums over negatives
+    log_weight = hardness * scores
+    return log_weight - (log_weight + log_share).logsumexp(1, keepdim=True)

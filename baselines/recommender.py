@@ -6,6 +6,7 @@ B users, L behaviours, K interests, D width, N items, S negatives.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines import losses
-from baselines.aggregation import read_out
+from baselines.aggregation import queries, read_out
 from baselines.batch import Batch
 from baselines.config import LossConfig, ScoringConfig
+from baselines.errors import BadInput
+from baselines.extractors.causal import CausalExtractor
+from baselines.fused_softmax import fused_sampled_softmax
 from baselines.interests import InterestExtractor, Interests, concatenate, scatter
+from baselines.item_aspects import ItemAspects
+from baselines.item_table import ItemTable
 from baselines.ranker import Answer, Ranker, Ranking
+from baselines.regularization import REGULARIZERS
+from baselines.representation import make_representation
 from baselines.retrieval import Queries, top_n_of_interests
 from baselines.samplers import Proposal
 
@@ -35,6 +43,8 @@ class Recommender(nn.Module, Ranker):
         scoring: width, similarity, readout, aggregation.
         loss: what is minimised.
         proposal: where negatives come from; not needed for `full_softmax` nor for ranking.
+        initial: [N + 1, D] what the item table starts from; None = at random.
+        aspects: what is known of the items and joins their vectors; None = nothing.
 
     Initial parameters come from torch's default generator, which the entry point of a run seeds.
     """
@@ -48,6 +58,9 @@ class Recommender(nn.Module, Ranker):
         scoring: ScoringConfig,
         loss: LossConfig,
         proposal: Proposal | None = None,
+        *,
+        initial: Tensor | None = None,
+        aspects: ItemAspects | None = None,
     ) -> None:
         super().__init__()
         self.n_items = n_items
@@ -56,64 +69,109 @@ class Recommender(nn.Module, Ranker):
         self.proposal = proposal
         self.max_history = scoring.max_history
         self.extractor = extractor
-        table = torch.randn(n_items + 1, scoring.width) * scoring.init_std
-        table[0] = 0
-        self.table = nn.Parameter(table)
+        n_interests = getattr(extractor, "n_interests", None)
+        self.representation = make_representation(scoring.representation, scoring.width, n_interests)
+        self.table = ItemTable(n_items, scoring.width, init_std=scoring.init_std, initial=initial, aspects=aspects)
         log_temperature = torch.tensor(math.log(scoring.temperature))
         self.log_temperature = nn.Parameter(log_temperature, requires_grad=scoring.learn_temperature)
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
-        raw = self.table if ids is None else F.embedding(ids, self.table)
+        raw = self.table(ids)
         return F.normalize(raw, dim=-1) if self.scoring.similarity == "cosine" else raw
 
     def extract(self, behaviours: Tensor, history_mask: Tensor) -> Interests:
         """Interests as they are scored: unit length over the temperature for `cosine`, over the temperature for `dot`.
 
-        The extractor reads item vectors whose coordinates are of the order of 1 under `cosine`.
+        The extractor reads item vectors whose coordinates are of the order of 1 under `cosine`. In training its
+        penalties are joined by the regularizers that `loss.weights` names.
 
         Args:
             behaviours: [n, D], `item_vectors` of the behaviours, packed: one row for each True of `history_mask`.
             history_mask: [B, L] bool.
         """
-        scale = math.sqrt(self.scoring.width) if self.scoring.similarity == "cosine" else 1.0
-        interests: Interests = self.extractor(scatter(behaviours * scale, history_mask), history_mask)
-        found = interests.vectors.masked_fill(~interests.mask[..., None], 0)  # whatever a dead slot holds, NaN included
+        found: Interests = self.extractor(self._read(behaviours, history_mask), history_mask)
+        penalties = {**found.penalties, **self._regularizers(found)} if self.training else {}
+        if self.representation is not None:
+            found = self.representation(found)
+        live = found.vectors.masked_fill(~found.mask[..., None], 0)  # whatever a dead slot holds, NaN included
+        return replace(found, vectors=self._scaled(live), penalties=penalties)
+
+    def _read(self, behaviours: Tensor, history_mask: Tensor) -> Tensor:
+        """What the extractor sees, [B, L, D], of packed item vectors."""
         if self.scoring.similarity == "cosine":
-            found = F.normalize(found, dim=-1)
-        return replace(interests, vectors=found / self.log_temperature.exp())
+            behaviours = behaviours * math.sqrt(self.scoring.width)
+        return scatter(F.dropout(behaviours, self.scoring.dropout, self.training), history_mask)
+
+    def _scaled(self, vectors: Tensor) -> Tensor:
+        """Vectors [..., D] as queries: of unit length under `cosine`, over the temperature."""
+        if self.scoring.similarity == "cosine":
+            vectors = F.normalize(vectors, dim=-1)
+        return vectors / self.log_temperature.exp()
+
+    def _regularizers(self, interests: Interests) -> Mapping[str, Tensor]:
+        return {name: REGULARIZERS[name](interests) for name in self.loss.weights if name in REGULARIZERS}
+
+    def _extract_for_targets(self, behaviours: Tensor, batch: Batch) -> Interests:
+        """One set of interests for each True of `batch.targets_mask`, in order: a user's, or a prefix's."""
+        if batch.targets.shape[1] == 1:
+            return self.extract(behaviours, batch.history_mask)
+        if not isinstance(self.extractor, CausalExtractor) or self.representation is not None:
+            raise BadInput(
+                f"training.positions=every needs a method that reads every prefix at once (gru4rec, sasrec) and "
+                f"scoring.representation=separate, got {type(self.extractor).__name__} and "
+                f"{self.scoring.representation}; train at one position."
+            )
+        states = self.extractor.states(self._read(behaviours, batch.history_mask), batch.history_mask)  # [B, L, D]
+        vectors = self._scaled(states[batch.targets_mask])[:, None]  # [T, 1, D]
+        mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
+        return Interests(vectors, mask, vectors.new_zeros(mask.shape), vectors.new_zeros(len(mask), 1, 1))
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Named, unweighted scalar terms: `softmax`, and the extractor's penalties.
+        """Named, unweighted scalar terms: `softmax`, the extractor's penalties, and regularizers.
 
         Args:
-            batch: P = 1, every row with a target.
+            batch: P = 1, every row with a target; or P = L, a target after each behaviour that `targets_mask` names.
             generator: source of the negatives.
         """
-        target = batch.targets[:, 0]
+        target = batch.targets[batch.targets_mask]  # [T], T = B where P = 1
         behaviours = batch.history[batch.history_mask]
         readout = (self.scoring.readout, self.scoring.power)
         if self.loss.kind == "full_softmax":
             table = self.item_vectors()
-            interests = self.extract(table[behaviours], batch.history_mask)
+            interests = self._extract_for_targets(table[behaviours], batch)
             _, scores = read_out(interests, table[target], table, *readout)
             return {"softmax": losses.full_softmax(scores, target), **interests.penalties}
 
         assert self.proposal is not None, "sampled_softmax needs a proposal"
         negatives = self.proposal.sample(self.loss.n_negatives, generator)
-        looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one dense gradient
+        looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one gradient
         of_history, of_target, of_negatives = torch.split(looked_up, [len(behaviours), len(target), len(negatives)])
-        interests = self.extract(of_history, batch.history_mask)
-        target_scores, negative_scores = read_out(interests, of_target, of_negatives, *readout)
-        term = losses.sampled_softmax(
-            target_scores,
-            negative_scores,
-            target,
-            negatives,
-            log_q_target=self.proposal.log_q(target) if self.loss.log_q else None,
-            log_q_negatives=self.proposal.log_q(negatives) if self.loss.log_q else None,
-            remove_accidental_hits=self.loss.remove_accidental_hits,
-        )
+        interests = self._extract_for_targets(of_history, batch)
+        log_q_target = self.proposal.log_q(target) if self.loss.log_q else None
+        log_q_negatives = self.proposal.log_q(negatives) if self.loss.log_q else None
+        fused = target.device.type == "cpu" and self.scoring.readout != "attentive" and not self.loss.hardness
+        if fused:
+            term = fused_sampled_softmax(
+                *queries(interests, of_target, *readout),
+                of_target,
+                of_negatives,
+                target,
+                negatives,
+                log_q_target=log_q_target,
+                log_q_negatives=log_q_negatives,
+                remove_accidental_hits=self.loss.remove_accidental_hits,
+            )
+        else:
+            term = losses.sampled_softmax(
+                *read_out(interests, of_target, of_negatives, *readout),
+                target,
+                negatives,
+                log_q_target=log_q_target,
+                log_q_negatives=log_q_negatives,
+                remove_accidental_hits=self.loss.remove_accidental_hits,
+                hardness=self.loss.hardness,
+            )
         return {"softmax": term, **interests.penalties}
 
     @torch.no_grad()

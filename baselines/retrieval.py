@@ -20,14 +20,18 @@ import torch
 from numpy.typing import NDArray
 
 from baselines.config import Aggregation
+from baselines.mean_queries import mean_queries
 from baselines.ranker import Ranking
-from baselines.retrieval_kernels import Users, collect, empty_pool, finish, pool_bytes, top_n_rows
+from baselines.retrieval_kernels import ATTENTIVE, BEST, SOFT, collect, finish, top_n_rows
+from baselines.retrieval_pools import Users, empty_pool, pool_bytes
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _ROWS = 256  # interests a tile: with _COLUMNS, 1 MB of scores, what a core's second-level cache holds
 _COLUMNS = 1024  # items a tile
+
+_JOINS = {"best_interest": BEST, "soft_interests": SOFT, "mean_interests": BEST, "attentive_interests": ATTENTIVE}
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,14 @@ def top_n_of_interests(
     memory_budget: int = 64 << 20,
     n_threads: int = 1,
 ) -> Ranking:
-    """Rank all items for each user: score = max, or log-sum-exp, over interests of query . item + log weight.
+    """Rank all items for each user by the matches of the user's interests, match = query . item + log weight.
 
     Args:
         queries: the users' live interests.
         items: [N + 1, D] float32 item vectors; row 0 is padding: it is never read.
         top_n: n, places wanted.
-        aggregation: `best_interest` (max) or `soft_interests` (log-sum-exp).
+        aggregation: how matches are joined, see `aggregation.aggregate`. `mean_interests` searches with one query a
+            user, the weighted mean of the user's, itself rounded to float32.
         memory_budget: bytes for the score tiles and candidates of all threads together. One user's candidates and one
             item's scores are held whatever it says.
         n_threads: tiles worked on at a time.
@@ -97,12 +102,14 @@ def top_n_of_interests(
     if B == 0 or places == 0:
         return out
     items = np.ascontiguousarray(items, dtype=np.float32)
-    soft = aggregation == "soft_interests"
+    if aggregation == "mean_interests":
+        queries = Queries(*mean_queries(queries.vectors, queries.log_weight, queries.offsets))
+    join = _JOINS[aggregation]
     users = Users(
         np.ascontiguousarray(queries.vectors, dtype=np.float32),
         np.ascontiguousarray(queries.log_weight, dtype=np.float32),
         queries.offsets,
-        _rounding_slack(queries, items[1:], soft),
+        _rounding_slack(queries, items[1:], join),
     )
 
     tiles = plan_tiles(queries.offsets, places, memory_budget // n_threads)
@@ -113,7 +120,7 @@ def top_n_of_interests(
         torch.set_num_threads(1)  # in each worker: a thread that is not told starts a team of its own
         buffer = np.empty(cells, np.float32)
         for tile in shared:
-            _rank_tile(_part(users, tile), items, tile.columns, soft, buffer, _part_of_ranking(out, tile, places))
+            _rank_tile(_part(users, tile), items, tile.columns, join, buffer, _part_of_ranking(out, tile, places))
 
     with _plain_products(), ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(work, range(n_threads)))
@@ -170,13 +177,20 @@ def _plain_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
 
 
-def _rounding_slack(queries: Queries, items: Floats, soft: bool) -> Floats:
+def _rounding_slack(queries: Queries, items: Floats, join: int) -> Floats:
     """How far a user's proposed scores may lie from the canonical ones, [B] float32.
 
     With u = 2^-24: a product errs by gamma_D |q| |w|, gamma_D about D u, for any order of summation (Higham 2002,
     eq. 3.5); adding the log weight, and rounding the canonical score, by a few u of the score's size. Log-sum-exp
-    passes these on unmagnified, and adds the error of a sum of K terms, each good to 1e-5, and of a logarithm. The
-    bound is twice all that, so that the floor, itself rounded, needs no analysis.
+    passes these on unmagnified, and adds the error of a sum of K terms, each good to 1e-5, and of a logarithm.
+
+    The mean weighted by softmax, s = sum over k of p_k m_k, passes errors e_k of the matches on as sum of
+    p_k (1 + m_k - s) e_k. Since max - log K <= log-sum-exp - log K <= s <= max (log-sum-exp exceeds s by the entropy of
+    p), the mean of |m_k - s| is at most 2 log K, and no error grows by more than 1 + 2 log K. A relative error of the
+    terms exp(m_k - max) counts as the same absolute one of m_k; where such a term is so small that its exponent is
+    cut off, times m_k - max it is below u of the score's size.
+
+    The bound is twice all that, so that the floor, itself rounded, needs no analysis.
     """
     longest = np.sqrt(np.einsum("nd,nd->n", items, items, dtype=np.float64).max())
     norms = np.sqrt(np.einsum("rd,rd->r", queries.vectors, queries.vectors, dtype=np.float64))
@@ -188,9 +202,10 @@ def _rounding_slack(queries: Queries, items: Floats, soft: bool) -> Floats:
         )
     unit, D = 2.0**-24, queries.vectors.shape[1]
     K = np.diff(queries.offsets)
-    of_sum = unit * (K + 8 * (1 + np.log(K))) + 2e-5 if soft else 0.0
+    of_sum = unit * (K + 8 * (1 + np.log(K))) + 2e-5 if join != BEST else 0.0
+    growth = 1 + 2 * np.log(K) if join == ATTENTIVE else 1.0
     underflow = D * float(np.finfo(np.float32).tiny)
-    return np.asarray(2 * (unit * (D + 4) * size + of_sum + underflow), np.float32)
+    return np.asarray(2 * growth * (unit * (D + 4) * size + of_sum + underflow), np.float32)
 
 
 def _part(users: Users, tile: Tile) -> Users:
@@ -206,7 +221,7 @@ def _part_of_ranking(ranking: Ranking, tile: Tile, places: int) -> Ranking:
     return Ranking(ranking.items[some, :places], ranking.scores[some, :places])
 
 
-def _rank_tile(users: Users, items: Floats, columns: int, soft: bool, buffer: Floats, out: Ranking) -> None:
+def _rank_tile(users: Users, items: Floats, columns: int, join: int, buffer: Floats, out: Ranking) -> None:
     """Rank the users of one tile over all chunks of items, writing into `out`."""
     B, top_n = out.items.shape
     R = len(users.vectors)
@@ -215,5 +230,5 @@ def _rank_tile(users: Users, items: Floats, columns: int, soft: bool, buffer: Fl
         chunk = items[begin : begin + columns]
         proposed = buffer[: R * len(chunk)].reshape(R, len(chunk))
         torch.mm(torch.from_numpy(users.vectors), torch.from_numpy(chunk).T, out=torch.from_numpy(proposed))
-        collect(proposed, begin, users, items, soft, top_n, pool)
-    finish(users, items, soft, pool, out.items, out.scores)
+        collect(proposed, begin, users, items, join, top_n, pool)
+    finish(users, items, join, pool, out.items, out.scores)

@@ -1,6 +1,6 @@
 """The compiled half of `retrieval`: proposed scores -> pools of candidates -> canonical scores -> lists.
 
-A proposed score is what a matrix product and a short log-sum-exp make of a user and an item; the canonical score is
+A proposed score is what a matrix product and a short exponential make of a user and an item; the canonical score is
 the float64 sum in a fixed order, rounded once to float32. They differ by less than the user's `slack`.
 
 B users of a tile, R their interests, D width, C items of a chunk, N items, n places.
@@ -9,82 +9,50 @@ B users of a tile, R their interests, D width, C items of a chunk, N items, n pl
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-BLOCK = 64
-"""Items looked at together before any is looked at alone."""
+from baselines.retrieval_pools import BLOCK
 
-
-class Users(NamedTuple):
-    """The users of a tile."""
-
-    vectors: NDArray[np.float32]  # [R, D]
-    log_weight: NDArray[np.float32]  # [R]
-    offsets: NDArray[np.int64]  # [B + 1]; user b's interests are rows offsets[b] : offsets[b + 1]
-    slack: NDArray[np.float32]  # [B]
-
-
-class Pool(NamedTuple):
-    """Each user's candidates so far, in no order."""
-
-    items: NDArray[np.int32]  # [B, capacity]
-    scores: NDArray[np.float32]  # [B, capacity]
-    size: NDArray[np.int64]  # [B]
-    floor: NDArray[np.float32]  # [B]; two slacks under a score that n candidates reach: what stays under it is out
-
-
-def pool_capacity(top_n: int) -> int:
-    """Candidates that a user's pool holds; when half of what exceeds n is dropped, a block still fits."""
-    return 3 * top_n + 2 * BLOCK
-
-
-def pool_bytes(top_n: int) -> int:
-    """Memory of one user's pool."""
-    return 8 * pool_capacity(top_n) + 12
-
-
-def empty_pool(n_users: int, top_n: int) -> Pool:
-    """Make the pools of a tile."""
-    shape = n_users, pool_capacity(top_n)
-    floor = np.full(n_users, -np.inf, np.float32)
-    return Pool(np.empty(shape, np.int32), np.empty(shape, np.float32), np.zeros(n_users, np.int64), floor)
+BEST, SOFT, ATTENTIVE = 0, 1, 2
+"""How the scores of a user's interests are joined: maximum, log-sum-exp, mean weighted by softmax."""
 
 
 @njit(cache=True, nogil=True)
-def collect(proposed, begin, users, items, soft, top_n, pool):  # type: ignore[no-untyped-def]
+def collect(proposed, begin, users, items, join, top_n, pool):  # type: ignore[no-untyped-def]
     """Add to each user's pool the items begin, begin + 1, ... whose `proposed` score [R, C] may be among the best n."""
     C = proposed.shape[1]
     n_blocks = (C + BLOCK - 1) // BLOCK
     score = np.full(n_blocks * BLOCK, -np.inf, np.float32)  # past the C items no score reaches a floor
-    reaches, total = np.empty(n_blocks, np.bool_), np.empty(BLOCK, np.float32)
+    reaches = np.empty(n_blocks, np.bool_)
+    total, drop = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for b in range(len(users.offsets) - 1):
         first, last = users.offsets[b], users.offsets[b + 1]
         _best_of_interests(proposed, users.log_weight, first, last, score[:C])
-        joins = soft and last - first > 1
-        headroom = np.float32(math.log(last - first)) if joins else np.float32(0.0)  # log-sum-exp <= max + log K
+        joins = join if last - first > 1 else BEST
+        headroom = np.float32(math.log(last - first)) if joins == SOFT else np.float32(0.0)  # max + log K bounds it
         _which_reach(score, pool.floor[b] - headroom, reaches)
         for block in range(n_blocks):
             if reaches[block]:
                 start, stop = block * BLOCK, min((block + 1) * BLOCK, C)
-                if joins:
-                    _join(proposed, users.log_weight, first, last, start, score[start:stop], total)
+                if joins == SOFT:
+                    _log_sum_exp(proposed, users.log_weight, first, last, start, score[start:stop], total)
+                elif joins == ATTENTIVE:
+                    _attend(proposed, users.log_weight, first, last, start, score[start:stop], total, drop)
                 if pool.size[b] + BLOCK > pool.items.shape[1]:
-                    _shrink(pool, b, users, items, soft, top_n)
+                    _shrink(pool, b, users, items, join, top_n)
                 _append(score[start:stop], begin + start, pool, b)
 
 
 @njit(cache=True, nogil=True)
-def finish(users, items, soft, pool, out_items, out_scores):  # type: ignore[no-untyped-def]
+def finish(users, items, join, pool, out_items, out_scores):  # type: ignore[no-untyped-def]
     """Score the candidates canonically and write each user's best n."""
     top_n = out_items.shape[1]
     for b in range(len(pool.size)):
         if pool.size[b] > top_n:
             _lift_floor(pool, b, users.slack[b], top_n)
-        keys = np.sort(_canonical(pool.items[b, : pool.size[b]], users, b, items, soft))
+        keys = np.sort(_canonical(pool.items[b, : pool.size[b]], users, b, items, join))
         _write(keys[:top_n], out_items[b], out_scores[b])
 
 
@@ -130,7 +98,7 @@ def _which_reach(score, floor, reaches):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"}, error_model="numpy")
-def _join(proposed, log_weight, first, last, start, best, total):  # type: ignore[no-untyped-def]
+def _log_sum_exp(proposed, log_weight, first, last, start, best, total):  # type: ignore[no-untyped-def]
     """Turn the interests' maximum `best` into their log-sum-exp, in place."""
     total[:] = 0.0
     for r in range(first, last):
@@ -139,6 +107,21 @@ def _join(proposed, log_weight, first, last, start, best, total):  # type: ignor
             total[c] += _exp(row[c] + weight - best[c])
     for c in range(len(best)):
         best[c] += _log(total[c])
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"}, error_model="numpy")
+def _attend(proposed, log_weight, first, last, start, best, total, drop):  # type: ignore[no-untyped-def]
+    """Turn the interests' maximum `best` into their mean weighted by softmax, in place; it never gets larger."""
+    total[:], drop[:] = 0.0, 0.0
+    for r in range(first, last):
+        row, weight = proposed[r, start : start + len(best)], log_weight[r]
+        for c in range(len(row)):
+            below = row[c] + weight - best[c]
+            share = _exp(below)
+            total[c] += share
+            drop[c] += share * below
+    for c in range(len(best)):
+        best[c] += drop[c] / total[c]
 
 
 _MAGIC = np.float32(1.5 * 2**23)  # adding it rounds to a whole number, which then stands in the lowest bits
@@ -183,7 +166,7 @@ def _append(score, begin, pool, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _shrink(pool, b, users, items, soft, top_n):  # type: ignore[no-untyped-def]
+def _shrink(pool, b, users, items, join, top_n):  # type: ignore[no-untyped-def]
     """Make room for a block.
 
     Where ties within rounding would leave more than half of the places beyond n taken, the candidates are scored
@@ -191,7 +174,7 @@ def _shrink(pool, b, users, items, soft, top_n):  # type: ignore[no-untyped-def]
     """
     _lift_floor(pool, b, users.slack[b], top_n)
     if 2 * (pool.size[b] - top_n) > pool.items.shape[1] - top_n:
-        keys = np.sort(_canonical(pool.items[b, : pool.size[b]], users, b, items, soft))
+        keys = np.sort(_canonical(pool.items[b, : pool.size[b]], users, b, items, join))
         _write(keys[:top_n], pool.items[b], pool.scores[b])
         pool.size[b] = top_n
         pool.floor[b] = _score_of(keys[top_n - 1]) - np.float32(2.0) * users.slack[b]
@@ -234,7 +217,7 @@ def _reached_by(scores, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _canonical(candidates, users, b, items, soft):  # type: ignore[no-untyped-def]
+def _canonical(candidates, users, b, items, join):  # type: ignore[no-untyped-def]
     """Score one user's candidates in float64, rounded once to float32; return their keys."""
     first, last = users.offsets[b], users.offsets[b + 1]
     K = last - first
@@ -245,11 +228,14 @@ def _canonical(candidates, users, b, items, soft):  # type: ignore[no-untyped-de
         for k in range(K):
             _insert(matches, k, _dot(users.vectors[first + k], item) + users.log_weight[first + k])
         score = matches[0]
-        if soft and K > 1:
-            total = 1.0
+        if join != BEST and K > 1:
+            total, drop = 1.0, 0.0
             for k in range(1, K):
-                total += math.exp(matches[k] - matches[0])
-            score += math.log(total)
+                below = matches[k] - matches[0]
+                share = math.exp(below)
+                total += share
+                drop += share * below
+            score += math.log(total) if join == SOFT else drop / total
         keys[j] = _key(np.float32(score), candidates[j])
     return keys
 

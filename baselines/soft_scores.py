@@ -1,7 +1,7 @@
-"""Log-sum-exp over interests of their matches with shared candidates: what most of a training step's time goes to.
+"""Scores of shared candidates, joined from several interests item by item: what most of a training step's time goes to.
 
-The same value and gradient as `matches(...).logsumexp(1)`, with one [B, K, C] array that is reused at every step of the
-way instead of seven that are allocated.
+The same values and gradients as of the plain formulas over `matches`, with one [B, K, C] array (two for attention) that
+is reused at every step of the way instead of seven that are allocated.
 
 B users, K interests, D width, C candidate items.
 """
@@ -14,25 +14,39 @@ import torch
 from torch import Tensor
 
 
-class _SoftScores(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, offset: Tensor, items: Tensor) -> Tensor:
-        B, K, D = vectors.shape
-        flat = vectors.reshape(B * K, D)
-        share = torch.addmm(offset.reshape(B * K, 1), flat, items.T).view(B, K, -1)
-        top = share.amax(1, keepdim=True)
-        share.sub_(top).exp_()
-        total = share.sum(1, keepdim=True)
-        share.div_(total)  # [B, K, C]: of an item's score among interests, the derivative of the log-sum-exp
-        ctx.save_for_backward(flat, items, share)
-        return total.log_().add_(top).squeeze(1)
+class _JoinedScores(torch.autograd.Function):
+    """Matches m_k -> their log-sum-exp, or their mean s weighted by the softmax p over interests.
+
+    The derivative by m_k is p_k of the former, p_k (1 + m_k - s) of the latter.
+    """
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        flat, items, share = ctx.saved_tensors
-        B, K, C = share.shape
-        by_score = (share * gradients[0][:, None]).view(B * K, C)
-        return (by_score @ items).view(B, K, -1), by_score.sum(-1).view(B, K), by_score.T @ flat
+    def forward(ctx: Any, vectors: Tensor, offset: Tensor, items: Tensor, attentive: bool) -> Tensor:
+        B, K, D = vectors.shape
+        flat = vectors.reshape(B * K, D)
+        if attentive:
+            offset = offset.clamp(min=torch.finfo(offset.dtype).min / 4)  # 0 times this is 0, times infinity it is not
+        below = torch.addmm(offset.reshape(B * K, 1), flat, items.T).view(B, K, -1)
+        top = below.amax(1, keepdim=True)
+        below.sub_(top)
+        slope = below.exp() if attentive else below.exp_()
+        total = slope.sum(1, keepdim=True)
+        slope.div_(total)  # [B, K, C]: p, an item's shares among interests
+        if attentive:
+            fall = below.mul_(slope).sum(1, keepdim=True)  # s - top
+            slope.mul_(1 - fall).add_(below)
+            score = fall.add_(top)
+        else:
+            score = total.log_().add_(top)
+        ctx.save_for_backward(flat, items, slope)
+        return score.squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        flat, items, slope = ctx.saved_tensors
+        B, K, C = slope.shape
+        by_match = (slope * gradients[0][:, None]).view(B * K, C)
+        return (by_match @ items).view(B, K, -1), by_match.sum(-1).view(B, K), by_match.T @ flat, None
 
 
 def soft_scores(vectors: Tensor, offset: Tensor, items: Tensor) -> Tensor:
@@ -46,5 +60,11 @@ def soft_scores(vectors: Tensor, offset: Tensor, items: Tensor) -> Tensor:
     Returns:
         [B, C] float.
     """
-    scores: Tensor = _SoftScores.apply(vectors, offset, items)  # type: ignore[no-untyped-call]
+    scores: Tensor = _JoinedScores.apply(vectors, offset, items, False)  # type: ignore[no-untyped-call]
+    return scores
+
+
+def attentive_scores(vectors: Tensor, offset: Tensor, items: Tensor) -> Tensor:
+    """Score candidates by the mean over interests of their matches, weighted by softmax; arguments as `soft_scores`."""
+    scores: Tensor = _JoinedScores.apply(vectors, offset, items, True)  # type: ignore[no-untyped-call]
     return scores

@@ -12,6 +12,7 @@ VERBS = {
     "train": "fit one method, evaluate it, write a run directory",
     "evaluate": "evaluate a finished run again",
     "recommend": "recommend items to one user with a finished run",
+    "tune": "search a method's settings on validation users",
     "study": "run a question's arms x seeds on a dataset, and report",
     "report": "run directories -> tables and plots",
     "bench": "measure speed: evaluation, training",
@@ -19,6 +20,7 @@ VERBS = {
 }
 
 _KEPT = dict.fromkeys(("train", "study"), "; what was finished before is kept, --resume goes on from there")
+_KEPT["tune"] = "; the trials that were finished are kept, the same command goes on from there"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from baselines.config import LossConfig, ScoringConfig
+from baselines.config import LossConfig, RerankingConfig, ScoringConfig
 from baselines.errors import BadInput
 from experiments.data.protocol import ProtocolConfig
 from experiments.data.readers.config import ReaderConfig
@@ -56,6 +56,7 @@ class RunConfig:
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    reranking: RerankingConfig = field(default_factory=RerankingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 

@@ -13,28 +13,62 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as serialised
 
 from baselines.errors import BadInput
+from baselines.extractors.causal import CausalExtractor
 from baselines.heuristics.heuristic import Heuristic
 from baselines.recommender import Recommender
 from baselines.samplers import make_proposal
 from baselines.sequences import Sequences
+from baselines.spectral import spectral_table
 from experiments.config import RunConfig
+from experiments.data.metadata import ItemMetadata
 from experiments.files import replacing, write_json
+from experiments.item_aspects import item_aspects
 from experiments.registry import find_method
 from experiments.training.fit import FitResult, Row, fit
 
 AnyMethod = Heuristic | Recommender
 
 
-def make_method(config: RunConfig, train: Sequences) -> AnyMethod:
-    """Build the method that `config` names, not yet fitted; initial parameters follow from `config.seed`."""
+def make_method(
+    config: RunConfig, train: Sequences, metadata: ItemMetadata | None = None, *, fresh: bool = True
+) -> AnyMethod:
+    """Build the method that `config` names, not yet fitted; initial parameters follow from `config.seed`.
+
+    Args:
+        config: the run.
+        train: the training users' behaviours.
+        metadata: what is known of the items; needed where `scoring.side_information` is asked for.
+        fresh: False = its parameters will be loaded: no need to compute what the item table would start from.
+
+    Raises:
+        BadInput: settings that the method or the data cannot bear.
+    """
     entry = find_method(config.method)
     if entry.kind == "heuristic":
         heuristic: Heuristic = entry.load()(**config.model)
         return heuristic
     torch.manual_seed(config.seed)
-    extractor = entry.load()(config.scoring.width, config.scoring.max_history, **config.model)
-    proposal = make_proposal(config.loss.proposal, train) if config.loss.kind == "sampled_softmax" else None
-    return Recommender(train.n_items, extractor, config.scoring, config.loss, proposal).to(resolve_device(config))
+    scoring = config.scoring
+    extractor = entry.load()(scoring.width, scoring.max_history, **config.model)
+    if config.training.positions == "every" and not isinstance(extractor, CausalExtractor):
+        raise BadInput(
+            f"training.positions=every needs a method that reads every prefix at once (gru4rec, sasrec); "
+            f"{config.method} does not: leave it at 'one'."
+        )
+    aspects = None
+    if scoring.side_information:
+        assert metadata is not None, "side information comes from the dataset's metadata"
+        aspects = item_aspects(metadata, scoring.side_information)
+    spectral = fresh and scoring.initialisation == "spectral"
+    return Recommender(
+        train.n_items,
+        extractor,
+        scoring,
+        config.loss,
+        make_proposal(config.loss.proposal, train) if config.loss.kind == "sampled_softmax" else None,
+        initial=torch.from_numpy(spectral_table(train, scoring.width, scoring.init_std)) if spectral else None,
+        aspects=aspects,
+    ).to(resolve_device(config))
 
 
 def fit_method(
@@ -76,14 +110,14 @@ def save_method(method: AnyMethod, folder: Path) -> None:
     write_json(folder / "model.json", about)
 
 
-def load_method(config: RunConfig, train: Sequences, folder: Path) -> AnyMethod:
+def load_method(config: RunConfig, train: Sequences, folder: Path, metadata: ItemMetadata | None = None) -> AnyMethod:
     """Build the method of `config` and give it the saved arrays; ready to rank.
 
     Raises:
         BadInput: the file is missing, corrupt, or of another method or catalogue.
     """
     path = folder / "model.safetensors"
-    method = make_method(config, train)
+    method = make_method(config, train, metadata, fresh=False)
     try:
         if _digest(path) != json.loads((folder / "model.json").read_text(encoding="utf-8"))["blake2b"]:
             raise ValueError("its checksum is not the one in model.json")

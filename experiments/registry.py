@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from baselines.errors import unknown_name
@@ -16,17 +17,21 @@ class Method:
     Attributes:
         kind: `heuristic` (fitted without gradient) or `extractor` (trained inside a Recommender).
         module, attribute: where its class is.
+        settings: what the method sets besides its class, by dotted key: a loss of its own, say. A user's settings win.
     """
 
     kind: Literal["heuristic", "extractor"]
     module: str
     attribute: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> type[Any]:
         """Import and return the class."""
         found: type[Any] = getattr(importlib.import_module(self.module), self.attribute)
         return found
 
+
+_EVERY_POSITION = {"training.positions": "every", "training.batch_size": 64}
 
 METHODS = {
     "most_popular": Method("heuristic", "baselines.heuristics.most_popular", "MostPopular"),
@@ -35,7 +40,18 @@ METHODS = {
     "repeat_then_item_knn": Method("heuristic", "baselines.heuristics.item_knn", "RepeatThenItemKNN"),
     "ease": Method("heuristic", "baselines.heuristics.ease", "EASE"),
     "mean_pooling": Method("extractor", "baselines.extractors.mean_pooling", "MeanPooling"),
+    "gru4rec": Method("extractor", "baselines.extractors.gru4rec", "GRU4Rec", settings=_EVERY_POSITION),
+    "sasrec": Method("extractor", "baselines.extractors.sasrec", "SASRec", settings=_EVERY_POSITION),
+    "nonlinear": Method("extractor", "baselines.extractors.nonlinear", "NonLinear"),
+    "mind": Method("extractor", "baselines.extractors.mind", "MIND"),
+    "comirec_dr": Method("extractor", "baselines.extractors.comirec", "ComiRecDR"),
     "comirec_sa": Method("extractor", "baselines.extractors.comirec", "ComiRecSA"),
+    "remi": Method(
+        "extractor",
+        "baselines.extractors.comirec",
+        "ComiRecSA",
+        settings={"loss.hardness": 1.0, "loss.weights": {"routing": 1.0}},
+    ),
 }
 
 

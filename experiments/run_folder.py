@@ -33,13 +33,13 @@ def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any
     if (partial / CONFIG).exists() and not out.exists():
         if not resume:
             raise BadInput(f"an unfinished run lies in {partial}; add --resume to go on with it, or remove it.")
-        _check_settings(partial, settings)
+        check_settings(partial, settings)
     if not out.exists():
         return None
     if not resume or not (out / RESULTS).is_file():
         hint = "add --resume to keep it, " if (out / RESULTS).is_file() else ""
         raise BadInput(f"{out} exists already and is not overwritten; {hint}choose another --out, or remove it.")
-    _check_settings(out, settings)
+    check_settings(out, settings)
     try:
         results: dict[str, Any] = json.loads((out / RESULTS).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -62,7 +62,7 @@ def claimed(out: Path, settings: str) -> Iterator[Path]:
     """
     partial = partial_of(out)
     partial.mkdir(parents=True, exist_ok=True)
-    with _locked(partial):
+    with locked(partial):
         for stale in partial.rglob(".*.tmp"):  # of a process that was killed while it wrote
             stale.unlink()
         shutil.rmtree(partial / "wandb", ignore_errors=True)
@@ -88,7 +88,7 @@ def partial_of(out: Path) -> Path:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out; the system forgets the lock with the process, however it ends."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -104,7 +104,7 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _check_settings(folder: Path, settings: str) -> None:
+def check_settings(folder: Path, settings: str) -> None:
     """Refuse to mix runs of different settings, and say which differ."""
     try:
         theirs = _leaves(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))

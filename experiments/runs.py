@@ -28,6 +28,7 @@ from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
 from experiments.methods import AnyMethod, fit_method, make_method, resolve_device, save_method
+from experiments.reranking import reranked
 from experiments.run_folder import CHECKPOINT, RESULTS, claimed, settings_digest
 from experiments.tracking import Mirror
 from experiments.training.fit import FitResult, Row
@@ -96,12 +97,14 @@ def prepare(config: RunConfig, bench: Workbench) -> AnyMethod:
     """Build the method, and let it be validated on one user: what cannot be run is refused before anything is written.
 
     Raises:
-        BadInput: settings that the method or the monitor cannot bear.
+        BadInput: settings that the method, the monitor or re-ranking cannot bear.
     """
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.use_deterministic_algorithms(resolve_device(config) == "cpu")
-    method = make_method(config, bench.dataset.train)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # an eighth of a step
+    method = make_method(config, bench.dataset.train, bench.dataset.metadata)
+    reranked(method, config.reranking, bench.dataset.metadata)
     if isinstance(method, Recommender):
         validation = bench.dataset.validation
         one = EvaluationUsers(_first(validation.histories), _first(validation.targets), validation.users[:1])
@@ -139,8 +142,9 @@ def _work(
     fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
     fit_seconds = time.perf_counter() - started
     save_method(method, folder / "model")
-    validation = evaluate(method, dataset.validation, bench.context, config.evaluation)
-    test = evaluate(method, dataset.test, bench.context, config.evaluation)
+    ranker = reranked(method, config.reranking, dataset.metadata)
+    validation = evaluate(ranker, dataset.validation, bench.context, config.evaluation)
+    test = evaluate(ranker, dataset.test, bench.context, config.evaluation)
     results = {
         "study": study,
         "arm": arm or config.method,

@@ -129,7 +129,7 @@ def test_nothing_is_seeded_globally_below_the_entry_of_a_run(path: Path) -> None
         assert call not in source
 
 
-HEAVY = ("torch", "pyarrow", "matplotlib", "wandb", "sklearn", "numba", "scipy", "hdbscan", "diffusers")
+HEAVY = ("torch", "pyarrow", "matplotlib", "wandb", "sklearn", "numba", "scipy", "hdbscan", "diffusers", "optuna")
 HELP = {"--help": ["--help"], "train --help": ["train", "--help"], "study --help": ["study", "--help"]}
 
 

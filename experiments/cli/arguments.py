@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
-from baselines.config import LossConfig, ScoringConfig
+from baselines.config import LossConfig, RerankingConfig, ScoringConfig
 from baselines.errors import BadInput
 from experiments.cli.knobs import knobs
 from experiments.cli.parser import Parser
@@ -24,7 +24,12 @@ from experiments.training.config import TrainingConfig
 
 T = TypeVar("T")
 
-_GROUPS = {"data": DataConfig, "evaluation": EvaluationConfig, "tracking": TrackingConfig}
+_GROUPS = {
+    "data": DataConfig,
+    "reranking": RerankingConfig,
+    "evaluation": EvaluationConfig,
+    "tracking": TrackingConfig,
+}
 _TRAINED_GROUPS = {"scoring": ScoringConfig, "loss": LossConfig, "training": TrainingConfig}
 _SHORT = {"--data": "--data.source", "--data-root": "--data.root"}
 
@@ -53,6 +58,8 @@ def run_parser(prog: str, method: str | None) -> Parser:
     if own is not None:
         parser.add_function_arguments(own, "model")
     parser.hide_groups()
+    if entry is not None:
+        parser.set_defaults(dict(entry.settings))
     return parser
 
 

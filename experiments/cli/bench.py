@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from baselines.errors import unknown_name
+from baselines.errors import BadInput, unknown_name
 from experiments.cli.arguments import parse_run
-from experiments.cli.output import add_format, show
+from experiments.cli.output import add_format, say, show
+from experiments.registry import find_method
+
+if TYPE_CHECKING:
+    from experiments.config import RunConfig
+    from experiments.reporting.table import Table
 
 BENCHES = {
     "evaluation": "users evaluated a second, beside the usual public loop and the bare matrix product",
-    "training": "training steps a second, and where the time goes",
+    "training": "training examples a second of every method (or of --methods), and where the time goes",
 }
 _DEFAULTS = {
     "evaluation": ["--training.max_steps=300", "--training.evaluate_every=300"],
-    "training": ["--training.max_steps=200", "--training.evaluate_every=200"],
+    "training": [],
 }
 
 
@@ -31,22 +36,39 @@ def run(arguments: Sequence[str]) -> int:
         raise unknown_name("bench", name, BENCHES)
     given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(arguments[1:]), *arguments[1:]]
     config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, _add_flags)
-    if name == "evaluation":
-        from experiments.bench.evaluation import bench_evaluation as bench
-    else:
-        from experiments.bench.training import bench_training as bench
-    show(bench(config), namespace.format)
+    for table in _tables(name, config, namespace.methods):
+        show(table, namespace.format)
+        say("")
     return 0
 
 
+def _tables(name: str, config: RunConfig, methods: list[str] | None) -> Iterator[Table]:
+    if config.training.threads:
+        import torch
+
+        torch.set_num_threads(config.training.threads)
+    if name == "evaluation":
+        from experiments.bench.evaluation import bench_evaluation
+
+        yield bench_evaluation(config)
+        return
+    from experiments.bench.training import bench_grid, bench_public, trained_methods
+
+    for method in methods or ():
+        if find_method(method).kind != "extractor":
+            raise BadInput(f"--methods: {method} is fitted without a gradient; there is no training to time.")
+    yield bench_public(config, methods or trained_methods())
+    yield bench_grid(config, methods or trained_methods())
+
+
 def _add_flags(parser: Any) -> Sequence[str]:
+    parser.add_argument("--methods", type=list[str] | None, default=None, help="time these methods only: [mind,sasrec]")
     add_format(parser)
-    return ("format",)
+    return ("format", "methods")
 
 
 def _data(arguments: Sequence[str]) -> list[str]:
     """The data to measure on, where the caller names none."""
-    from baselines.errors import BadInput
     from experiments.data.registry import locate
 
     if any(argument.startswith("--data") for argument in arguments):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from baselines.config import RerankingConfig
 from baselines.errors import BadInput
+from baselines.ranker import Ranker
 from experiments.cli.arguments import load_run
 from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
 from experiments.methods import AnyMethod, load_method
 from experiments.reporting.runs import Run, load_runs
+from experiments.reranking import reranked
 from experiments.run_folder import CONFIG, settings_digest
 from experiments.runs import Workbench
 
@@ -23,6 +26,10 @@ class FinishedRun:
     config: RunConfig
     bench: Workbench
     method: AnyMethod
+
+    def ranker(self, reranking: RerankingConfig) -> Ranker:
+        """Return the method, its lists re-ranked, which need not be as they were in the run."""
+        return reranked(self.method, reranking, self.bench.dataset.metadata)
 
 
 def open_run(folder: Path, data: str | None) -> FinishedRun:
@@ -53,4 +60,5 @@ def open_run(folder: Path, data: str | None) -> FinishedRun:
             f"{config.data.source}: fingerprint {dataset.fingerprint()}, but {folder} was trained on {expected}; "
             "the data have changed since. Restore them, or train again."
         )
-    return FinishedRun(runs[0], config, Workbench.of(dataset), load_method(config, dataset.train, folder / "model"))
+    method = load_method(config, dataset.train, folder / "model", dataset.metadata)
+    return FinishedRun(runs[0], config, Workbench.of(dataset), method)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from baselines.config import RerankingConfig
 from baselines.errors import BadInput, unknown_name
 from experiments.cli.output import add_format, show_all
 from experiments.cli.parser import Parser
+from experiments.cli.run_settings import parse_beside_run
 from experiments.reporting.table import Table
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from baselines.interests import Interests
+    from baselines.ranker import Ranker
     from experiments.cli.finished import FinishedRun
     from experiments.data.dataset import Dataset
 
@@ -28,14 +31,15 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int, default=10, help="how many items")
     parser.add_argument("--data", type=str | None, default=None, help="where the run's data lie, if they have moved")
     add_format(parser)
-    namespace = parser.parse_args(arguments)
+    namespace, settings = parse_beside_run(parser, arguments, {"reranking": RerankingConfig})
     if namespace.n < 1:
         raise BadInput(f"--n must be at least 1, got {namespace.n}.")
     from experiments.cli.finished import open_run
 
     finished = open_run(Path(namespace.run), namespace.data)
     history = _history(finished.bench.dataset, namespace.user)
-    tables = [_history_table(finished.bench.dataset, history), _ranking_table(finished, history, namespace.n)]
+    ranker = finished.ranker(settings["reranking"])
+    tables = [_history_table(finished.bench.dataset, history), _ranking_table(finished, ranker, history, namespace.n)]
     show_all(tables, namespace.format)
     return 0
 
@@ -60,16 +64,16 @@ def _history_table(dataset: Dataset, history: NDArray[np.int32]) -> Table:
     return Table(["age", "item", "title", "categories"], rows, title)
 
 
-def _ranking_table(finished: FinishedRun, history: NDArray[np.int32], n: int) -> Table:
+def _ranking_table(finished: FinishedRun, ranker: Ranker, history: NDArray[np.int32], n: int) -> Table:
     import numpy as np
     import torch
 
     from baselines.batch import Batch
 
-    longest = finished.method.max_history or len(history)
+    longest = ranker.max_history or len(history)
     batch = Batch.of(torch.from_numpy(history[-longest:].astype(np.int64))[None])
-    ranking = finished.method.rank(batch, n)
-    interests = finished.method.interests(batch)
+    answer = ranker.answer(batch, n)
+    ranking, interests = answer.ranking, answer.interests
     places = np.flatnonzero(ranking.items[0] > 0)
     seen = set(history.tolist())
     rows = []

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from baselines.errors import BadInput
-from experiments.cli.arguments import expand_short_flags
 from experiments.cli.output import add_format, say, show
+from experiments.cli.overrides import OpenParser
 from experiments.studies.definition import STUDIES, find_study
-
-
-class _Parser(argparse.ArgumentParser):
-    """The standard parser, since jsonargparse has no way to leave unknown flags to somebody else."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}.")
+from experiments.tuning.tuned import PACKAGED, read_tuned
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -27,9 +20,9 @@ def run(arguments: Sequence[str]) -> int:
         print(_usage())
         return 0 if arguments else 2
     study = find_study(arguments[0])
-    parser = _Parser(
+    parser = OpenParser(
         prog=f"adaptive-mi study {study.name}",
-        usage="%(prog)s [--data NAME|PATH] [--seeds N] [--out FOLDER] [--resume] [--config YAML] [settings]",
+        usage="%(prog)s [--data NAME|PATH] [--seeds N] [--tuned] [--out FOLDER] [--resume] [--config YAML] [settings]",
         description=study.question,
         epilog="Any setting of a run may follow (`adaptive-mi train --help` tells them); it is given to every arm that "
         "knows it.",
@@ -38,17 +31,28 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds for each arm with randomness (default: 1)")
     parser.add_argument("--out", default="runs", help="folder of all studies, this one in OUT/NAME (default: runs)")
     parser.add_argument("--resume", action="store_true", help="keep finished runs, go on with an unfinished one")
+    parser.add_argument("--tuned", action="store_true", help="start every arm from its method's tuned settings")
+    parser.add_argument("--tuned-dir", help="with --tuned: where these lie (default: the package's own folder)")
     add_format(parser)
-    namespace, settings = parser.parse_known_args(list(arguments[1:]))
+    namespace, overrides = parser.parse(arguments[1:])
+    if namespace.tuned_dir and not namespace.tuned:
+        raise BadInput("--tuned-dir goes with --tuned.")
+    from experiments.data.loading import load_dataset
     from experiments.reporting.report import write_report
-    from experiments.studies.runner import parse_overrides, plan, run_study
+    from experiments.runs import Workbench
+    from experiments.studies.runner import plan, run_study
 
     folder = Path(namespace.out) / study.name
-    cells = plan(study, namespace.seeds, parse_overrides(expand_short_flags(settings)))
+    cells = plan(study, namespace.seeds, overrides)
+    bench = Workbench.of(load_dataset(cells[0].config.data))
+    name = bench.dataset.name
+    if namespace.tuned:  # only the loaded dataset knows its name
+        tuned = partial(read_tuned, Path(namespace.tuned_dir or PACKAGED), name)
+        cells = plan(study, namespace.seeds, overrides, tuned)
     command = shlex.join(["adaptive-mi", "study", *arguments])
-    dataset = run_study(study, cells, folder, command=command, resume=namespace.resume)
+    run_study(study, cells, bench, folder, command=command, resume=namespace.resume)
     report = write_report(folder)
-    show(report.main_table(dataset), namespace.format)
+    show(report.main_table(name), namespace.format)
     say(f"\nReport: {report.path}")
     return 0
 

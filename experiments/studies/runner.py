@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from baselines.errors import BadInput, Refused, unknown_name
-from experiments.cli.arguments import accepted, make_run, read_settings
+from experiments.cli.arguments import accepted, make_run
 from experiments.config import RunConfig
-from experiments.data.loading import load_dataset
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
 from experiments.evaluation.metrics import NOVEL
@@ -23,6 +20,7 @@ from experiments.registry import find_method
 from experiments.reporting.runs import REFUSED
 from experiments.run_folder import finished_results
 from experiments.runs import Workbench, execute, prepare
+from experiments.settings import flatten, nest
 from experiments.studies.definition import StudyDefinition
 
 
@@ -35,8 +33,13 @@ class Cell:
     settings: str
 
 
-def plan(study: StudyDefinition, seeds: int, overrides: Iterable[Mapping[str, Any]]) -> list[Cell]:
-    """Resolve every run: the arm's settings and `overrides` over the study's common settings over the defaults.
+def plan(
+    study: StudyDefinition,
+    seeds: int,
+    overrides: Iterable[Mapping[str, Any]],
+    tuned: Callable[[str], Mapping[str, Any]] | None = None,
+) -> list[Cell]:
+    """Resolve every run: the arm's settings over `overrides`, the study's common ones, the tuned ones, the defaults.
 
     A setting is given to the arms whose method knows it (a training knob means nothing to a heuristic). Methods without
     randomness run once.
@@ -45,6 +48,7 @@ def plan(study: StudyDefinition, seeds: int, overrides: Iterable[Mapping[str, An
         study: the question.
         seeds: how many seeds, from 0.
         overrides: settings from the command line, nested or with dotted keys; the later ones win.
+        tuned: a method's tuned settings, nested, by its name; None = every arm starts from the defaults.
 
     Raises:
         BadInput: no seed, a key that no arm knows, or one that the study itself decides.
@@ -53,8 +57,8 @@ def plan(study: StudyDefinition, seeds: int, overrides: Iterable[Mapping[str, An
         raise BadInput(f"--seeds must be at least 1, got {seeds}.")
     known = {arm: accepted(settings) for arm, settings in study.arms.items()}
     every = set().union(*known.values())
-    arms = {arm: _flatten(settings, every) for arm, settings in study.arms.items()}
-    wanted = {key: value for settings in overrides for key, value in _flatten(settings, every).items()}
+    arms = {arm: flatten(settings, every) for arm, settings in study.arms.items()}
+    wanted = {key: value for settings in overrides for key, value in flatten(settings, every).items()}
     for key in wanted:
         deciding = [f"{arm} {settings[key]}" for arm, settings in arms.items() if key in settings]
         if key == "seed":
@@ -63,24 +67,28 @@ def plan(study: StudyDefinition, seeds: int, overrides: Iterable[Mapping[str, An
             raise BadInput(f"'{key}' is what the arms of {study.name} differ in ({', '.join(deciding)}); leave it out.")
         if key not in every:
             raise unknown_name("key", key, every)
-    shared = _flatten(study.common, every) | wanted
+    shared = flatten(study.common, every) | wanted
+    start = {arm: flatten(tuned(s["method"]), every) if tuned else {} for arm, s in arms.items()}
     cells = []
     for seed in range(seeds):
         for arm, settings in arms.items():
             stochastic = find_method(settings["method"]).kind == "extractor"
             if stochastic or not seed:
                 given = {key: value for key, value in shared.items() if key in known[arm]}
-                config, text = make_run(_nest({**given, **settings, "seed": seed}))
+                config, text = make_run(nest({**start[arm], **given, **settings, "seed": seed}))
                 cells.append(Cell(arm, config, text))
     return cells
 
 
-def run_study(study: StudyDefinition, cells: list[Cell], folder: Path, *, command: str, resume: bool) -> str:
-    """Do every run that is not done yet and return the name of the dataset.
+def run_study(
+    study: StudyDefinition, cells: list[Cell], bench: Workbench, folder: Path, *, command: str, resume: bool
+) -> None:
+    """Do every run that is not done yet.
 
     Args:
         study: the question.
-        cells: its runs; all on one dataset.
+        cells: its runs.
+        bench: the dataset they are all on.
         folder: the study's folder; runs go to `folder`/<dataset>/<arm>/<seed>/.
         command: the command line, for the record.
         resume: keep finished runs of the same settings and go on with an unfinished one.
@@ -89,7 +97,6 @@ def run_study(study: StudyDefinition, cells: list[Cell], folder: Path, *, comman
         BadInput: runs are there and `resume` is not asked for, or their settings differ; or settings that an arm cannot
             bear. Nothing has been run or written then.
     """
-    bench = Workbench.of(load_dataset(cells[0].config.data))
     base = folder / bench.dataset.name
     places = [base / cell.arm / str(cell.config.seed) for cell in cells]
     waiting = [
@@ -109,34 +116,6 @@ def run_study(study: StudyDefinition, cells: list[Cell], folder: Path, *, comman
         except Refused as refusal:
             print(f"note: {cell.arm} is left out: {refusal}", file=sys.stderr)
             write_json(out.parent / REFUSED, {"reason": str(refusal)})
-    return bench.dataset.name
-
-
-def parse_overrides(arguments: list[str]) -> list[Mapping[str, Any]]:
-    """Read `--key value` and `--key=value` pairs, values being YAML, over the files named by `--config FILE`.
-
-    Returns:
-        Settings, nested or with dotted keys; the later ones win.
-
-    Raises:
-        BadInput: something else.
-    """
-    files: list[Mapping[str, Any]] = []
-    flags: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        flag, equals, value = rest.pop(0).partition("=")
-        if not flag.startswith("--") or (not equals and not rest):
-            raise BadInput(f"expected pairs '--key value' of run settings, got '{flag}'.")
-        value = value if equals else rest.pop(0)
-        if flag == "--config":
-            files.append(read_settings(Path(value)))
-            continue
-        try:
-            flags[flag[2:]] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{flag}: '{value}' cannot be read as YAML.") from error
-    return [*files, flags]
 
 
 def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:
@@ -155,24 +134,3 @@ def _measured(column: str, evaluation: EvaluationConfig, subsets: Collection[str
     family, at, rest = column.partition("@")
     n, _, subset = rest.partition(":")
     return evaluation.wants(family) and (not at or (int(n) in evaluation.cutoffs and subset in subsets))
-
-
-def _flatten(settings: Mapping[str, Any], known: Collection[str], prefix: str = "") -> dict[str, Any]:
-    """{"model": {"k": 4}} -> {"model.k": 4}; the value of a known key is left as it is."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        group = isinstance(value, Mapping) and prefix + key not in known
-        flat |= _flatten(value, known, f"{prefix}{key}.") if group else {prefix + key: value}
-    return flat
-
-
-def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """{"model.k": 4} -> {"model": {"k": 4}}."""
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        *groups, last = key.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
-    return nested

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from baselines.errors import require_number
+
+Optimiser = Literal["adam", "lazy_adam"]
+Positions = Literal["one", "every"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +19,21 @@ class TrainingConfig:
     """Optimiser steps at most."""
 
     batch_size: int = 256
-    """B, training examples a step, one random target position of one random user each."""
+    """B, random users a step; one target position of each, or `every` one."""
 
     learning_rate: float = 5e-3
     """Adam's step size (ComiRec: 1e-3; with cosine and temperature the larger step is as good in half the steps)."""
 
     weight_decay: float = 0.0
     """L2 penalty inside Adam."""
+
+    optimiser: Optimiser = "lazy_adam"
+    """`adam` moves every item's vector at every step; `lazy_adam` those of the items in the batch, at a cost that does
+    not grow with the catalogue."""
+
+    positions: Positions = "one"
+    """Targets of a sampled user: `one` random position (ComiRec), or `every` position of the latest max_history + 1
+    behaviours in one pass (SASRec), for methods that read each prefix at once."""
 
     min_history: int = 1
     """Fewest behaviours before a training target (ComiRec: 4, which leaves out the starts of all sequences)."""

@@ -20,6 +20,7 @@ from baselines.sequences import Sequences
 from experiments.training.batches import TrainingBatches
 from experiments.training.checkpoint import load_checkpoint, save_checkpoint
 from experiments.training.config import TrainingConfig
+from experiments.training.optimisers import make_optimisers
 from experiments.training.stopwatch import Stopwatch
 
 Row = dict[str, float]
@@ -91,16 +92,16 @@ def fit(
     torch.manual_seed(seed)  # dropout
     negatives = torch.Generator(device).manual_seed(seed)
     batches = TrainingBatches(
-        train, config.batch_size, model.scoring.max_history, config.min_history, np.random.default_rng(seed)
+        train,
+        config.batch_size,
+        model.scoring.max_history,
+        config.min_history,
+        np.random.default_rng(seed),
+        positions=config.positions,
     )
-    optimiser = torch.optim.Adam(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    optimisers = make_optimisers(model, config)
     state = FitState()
-    parts: dict[str, Any] = {"model": model, "optimiser": optimiser}
+    parts: dict[str, Any] = {"model": model, **optimisers}
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(checkpoint, state, parts, negatives, batches.rng)
     tell = on_row or (lambda _: None)
@@ -110,48 +111,47 @@ def fit(
     watch = Stopwatch()
     totals: dict[str, torch.Tensor] = {}
     n_since = 0  # steps in `totals`
-    bar = tqdm(
-        total=config.max_steps, initial=state.step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
-    )
     started, first_step = time.perf_counter(), state.step
     model.train()
-    while state.step < config.max_steps and state.n_stale < config.patience:
-        state.step += 1
-        with watch.phase("data"):
-            batch = batches.next().to(device)
-        with watch.phase("forward"):
-            terms = model.losses(batch, negatives)
-            total = torch.stack([model.loss.weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
-        if state.step == first_step + 1:
-            _check_weights(model.loss.weights, terms)
-        if not math.isfinite(total.item()):
-            raise DivergedError(_name_the_term(terms, state.step))
-        with watch.phase("backward"):
-            optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-        with watch.phase("optimiser"):
-            optimiser.step()
-        n_since += 1
-        for name, term in {**terms, "weighted_sum": total}.items():
-            totals[name] = totals.get(name, torch.zeros((), device=device)) + term.detach()
-        bar.update()
+    hidden = not sys.stderr.isatty()
+    with tqdm(total=config.max_steps, initial=state.step, unit="step", disable=hidden, dynamic_ncols=True) as bar:
+        while state.step < config.max_steps and state.n_stale < config.patience:
+            state.step += 1
+            with watch.phase("data"):
+                batch = batches.next().to(device)
+            with watch.phase("forward"):
+                terms = model.losses(batch, negatives)
+                total = torch.stack([model.loss.weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
+            if state.step == first_step + 1:
+                _check_weights(model.loss.weights, terms)
+            if not math.isfinite(total.item()):
+                raise DivergedError(_name_the_term(terms, state.step))
+            with watch.phase("backward"):
+                model.zero_grad(set_to_none=True)
+                total.backward()  # type: ignore[no-untyped-call]
+            with watch.phase("optimiser"):
+                for optimiser in optimisers.values():
+                    optimiser.step()
+            n_since += 1
+            for name, term in {**terms, "weighted_sum": total}.items():
+                totals[name] = totals.get(name, torch.zeros((), device=device)) + term.detach()
+            bar.update()
 
-        if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
-            with watch.phase("validate"):
-                model.eval()
-                value = validate()
-                model.train()
-            row: Row = {"step": state.step, **{f"loss/{k}": v.item() / n_since for k, v in totals.items()}}
-            row[f"validation/{config.monitor}"] = value
-            totals, n_since = {}, 0
-            _remember(state, model, value, row)
-            tell(row)
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, state, parts, negatives, batches.rng)
-            users_per_second = (state.step - first_step) * config.batch_size / (time.perf_counter() - started)
-            shown = {"loss": f"{row['loss/weighted_sum']:.3f}", config.monitor: f"{value:.4f}"}
-            bar.set_postfix({**shown, "users/s": f"{users_per_second:.0f}"})
-    bar.close()
+            if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
+                with watch.phase("validate"):
+                    model.eval()
+                    value = validate()
+                    model.train()
+                row: Row = {"step": state.step, **{f"loss/{k}": v.item() / n_since for k, v in totals.items()}}
+                row[f"validation/{config.monitor}"] = value
+                totals, n_since = {}, 0
+                _remember(state, model, value, row)
+                tell(row)
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, state, parts, negatives, batches.rng)
+                users_per_second = (state.step - first_step) * config.batch_size / (time.perf_counter() - started)
+                shown = {"loss": f"{row['loss/weighted_sum']:.3f}", config.monitor: f"{value:.4f}"}
+                bar.set_postfix({**shown, "users/s": f"{users_per_second:.0f}"})
     model.load_state_dict(state.best_model)
     model.eval()
     return FitResult(state.best_step, state.best_value, state.step, state.rows, watch.seconds)

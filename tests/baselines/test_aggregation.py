@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from baselines.aggregation import aggregate, label_attention, matches, read_out
-from baselines.config import Readout
+from baselines.config import Aggregation, Readout
 from baselines.interests import Interests
-from baselines.soft_scores import soft_scores
+from baselines.soft_scores import attentive_scores, soft_scores
 
+every_aggregation = pytest.mark.parametrize("aggregation", get_args(Aggregation))
 every_readout = pytest.mark.parametrize("readout", get_args(Readout))
 
 
@@ -42,9 +46,77 @@ def test_matches_by_hand() -> None:
 
 
 def test_aggregation_by_hand() -> None:
-    scores = matches(ONE, TARGET)
-    assert float(aggregate(scores, "best_interest")) == pytest.approx(2 + math.log(3))
-    assert float(aggregate(scores, "soft_interests")) == pytest.approx(math.log(math.exp(2) + 3 * math.exp(2)))
+    def score(item: Tensor, aggregation: Aggregation) -> float:
+        return float(aggregate(ONE, item, aggregation))
+
+    assert score(TARGET, "best_interest") == pytest.approx(2 + math.log(3))
+    assert score(TARGET, "soft_interests") == pytest.approx(math.log(math.exp(2) + 3 * math.exp(2)))
+    assert score(TARGET, "mean_interests") == pytest.approx(2 + 3 / 4 * math.log(3))  # shares 1/4 and 3/4
+    assert score(TARGET, "attentive_interests") == pytest.approx(2 + 3 / 4 * math.log(3))  # equal matches: likewise
+    share = 3 * math.exp(2) / (1 + 3 * math.exp(2))  # of the second interest, in the candidate
+    assert score(CANDIDATE, "mean_interests") == pytest.approx(3 / 4 * (2 + math.log(3)))
+    assert score(CANDIDATE, "attentive_interests") == pytest.approx(share * (2 + math.log(3)))
+
+
+def random_interests(seed: int, *, scale: float = 1.0) -> Interests:
+    """Six users with 1 to 4 live interests among five slots; what is dead is NaN."""
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.rand(6, 5, generator=generator) < 0.6
+    mask[:, 2], mask[0] = True, torch.arange(5) == 2
+    vectors = scale * torch.randn(6, 5, 4, generator=generator, dtype=torch.float64)
+    log_weight = torch.randn(6, 5, generator=generator, dtype=torch.float64)
+    return interests(vectors.masked_fill(~mask[..., None], NAN), mask, log_weight.masked_fill(~mask, NAN))
+
+
+def twin(user: Interests, b: int, item: Tensor, aggregation: Aggregation) -> float:
+    """One score from the live interests of user `b` alone, in NumPy."""
+    live = user.mask[b].numpy()
+    log_weight = user.log_weight[b].numpy()[live]
+    match = user.vectors[b].numpy()[live] @ item.numpy() + log_weight
+    return float({
+        "best_interest": match.max(),
+        "soft_interests": logsumexp(match),
+        "mean_interests": softmax(log_weight) @ match,
+        "attentive_interests": softmax(match) @ match,
+    }[aggregation])  # fmt: skip
+
+
+@every_aggregation
+def test_aggregation_equals_its_formula_over_live_interests(aggregation: Aggregation) -> None:
+    several = random_interests(0)
+    items = torch.randn(7, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = aggregate(several, items, aggregation)
+    expected = [[twin(several, b, item, aggregation) for item in items] for b in range(6)]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    torch.testing.assert_close(aggregate(several, items.expand(6, -1, -1), aggregation), found)
+
+
+def test_all_aggregations_are_one_where_there_is_one_interest() -> None:
+    only = random_interests(2)[torch.tensor([0])]
+    of_best, *others = (aggregate(only, torch.eye(4, dtype=torch.float64), name) for name in get_args(Aggregation))
+    for other in others:
+        torch.testing.assert_close(other, of_best)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1, 1.0, 30.0])
+def test_attention_lies_between_the_maximum_less_log_k_and_the_maximum(scale: float) -> None:
+    several, items = random_interests(3, scale=scale), torch.eye(4, dtype=torch.float64)
+    best, attentive = (aggregate(several, items, name) for name in ("best_interest", "attentive_interests"))
+    assert (attentive <= best + 1e-12).all()
+    assert (attentive >= best - several.n_live.log()[:, None] - 1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("readout", "aggregation"),
+    [("soft", "soft_interests"), ("mean", "mean_interests"), ("attentive", "attentive_interests")],
+)
+def test_training_reads_out_what_serving_scores(readout: Readout, aggregation: Aggregation) -> None:
+    several = random_interests(4)
+    generator = torch.Generator().manual_seed(5)
+    target, candidates = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (6, 9))
+    of_target, of_candidates = read_out(several, target, candidates, readout, 1.0)
+    torch.testing.assert_close(of_candidates, aggregate(several, candidates, aggregation))
+    torch.testing.assert_close(of_target, aggregate(several, target[:, None], aggregation).squeeze(1))
 
 
 def test_readouts_by_hand() -> None:
@@ -67,8 +139,8 @@ def test_all_readouts_are_one_where_there_is_one_interest() -> None:
     generator = torch.Generator().manual_seed(0)
     only = interests(torch.randn(5, 1, 4, generator=generator))
     target, candidates = torch.randn(5, 4, generator=generator), torch.randn(7, 4, generator=generator)
-    hard, label_aware, soft = (read_out(only, target, candidates, name, 1.0) for name in get_args(Readout))
-    for other in (label_aware, soft):
+    hard, *others = (read_out(only, target, candidates, name, 1.0) for name in get_args(Readout))
+    for other in others:
         torch.testing.assert_close(other[0], hard[0])
         torch.testing.assert_close(other[1], hard[1])
 
@@ -134,11 +206,39 @@ def test_gradients_are_finite_beside_dead_slots_and_none_reaches_them(
     assert (vectors.grad[~mask] == 0).all()
 
 
-def test_soft_scores_are_the_log_sum_exp_of_matches_with_its_gradient() -> None:
+def leaves(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """Vectors [3, 4, 5], log importance [3, 4] with a dead slot, and candidates [6, 5], all with gradients."""
     generator = torch.Generator().manual_seed(4)
-    vectors = torch.randn(3, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
-    offset = torch.randn(3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
-    items = torch.randn(6, 5, generator=generator, dtype=torch.float64, requires_grad=True)
-    found = soft_scores(vectors, offset, items)
-    torch.testing.assert_close(found, matches(interests(vectors, log_weight=offset), items).logsumexp(1))
-    assert torch.autograd.gradcheck(soft_scores, (vectors, offset, items))
+    vectors, offset, items = (torch.randn(s, generator=generator, dtype=dtype) for s in ((3, 4, 5), (3, 4), (6, 5)))
+    offset[1, 2] = -math.inf
+    return vectors.requires_grad_(), offset.requires_grad_(), items.requires_grad_()
+
+
+def test_soft_scores_are_the_log_sum_exp_of_matches() -> None:
+    vectors, offset, items = leaves()
+    match = vectors @ items.T + offset[..., None]
+    assert_same_with_gradients(soft_scores(vectors, offset, items), match.logsumexp(1), (vectors, offset, items))
+
+
+def test_attentive_scores_are_the_mean_of_matches_weighted_by_their_softmax() -> None:
+    vectors, offset, items = leaves()
+    match = vectors @ items.T + offset[..., None]
+    naive = (match.softmax(1) * match.masked_fill(offset.isinf()[..., None], 0)).sum(1)
+    assert_same_with_gradients(attentive_scores(vectors, offset, items), naive, (vectors, offset, items))
+
+
+def assert_same_with_gradients(found: Tensor, naive: Tensor, leaves: tuple[Tensor, ...]) -> None:
+    """Equal values, and equal derivatives of a weighted sum of them."""
+    torch.testing.assert_close(found, naive)
+    weight = torch.randn(found.shape, generator=torch.Generator().manual_seed(6), dtype=found.dtype)
+    for one, other in zip(*(torch.autograd.grad((v * weight).sum(), leaves) for v in (found, naive)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("scores", [soft_scores, attentive_scores])
+def test_single_precision_is_good_for_matches_near_and_far(scores: Callable[..., Tensor], scale: float) -> None:
+    vectors, offset, items = (leaf.detach() for leaf in leaves(torch.float32))
+    found = scores(vectors * scale, offset, items)
+    expected = scores(vectors.double() * scale, offset.double(), items.double())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=2e-6 * max(scale, 1))

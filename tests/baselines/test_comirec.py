@@ -37,9 +37,10 @@ def test_three_items_by_hand() -> None:
     assert found == pytest.approx([(1 * x[0] + 2 * x[1] + 3 * x[2]) / 6, x.mean()], rel=1e-5)
 
 
-def test_it_agrees_with_a_numpy_twin_user_by_user() -> None:
+@pytest.mark.parametrize(("temperature", "power"), [(1.0, 1.0), (0.3, 1.0), (0.2, 2.5), (3.0, 0.5), (1.0, 0.0)])
+def test_it_agrees_with_a_numpy_twin_user_by_user(temperature: float, power: float) -> None:
     torch.manual_seed(0)
-    model = ComiRecSA(4, 9, n_interests=3)
+    model = ComiRecSA(4, 9, n_interests=3, temperature=temperature, power=power)
     history = random_history()
     lengths = [6, 1, 4]
     mask = torch.arange(6) < torch.tensor(lengths)[:, None]
@@ -48,9 +49,62 @@ def test_it_agrees_with_a_numpy_twin_user_by_user() -> None:
     W2, P = model.attend.weight.detach().numpy(), model.position.detach().numpy()
     for b, n in enumerate(lengths):
         H = history[b, :n].numpy()
-        logits = W2 @ np.tanh(W1 @ (H + P[n - 1 :: -1][:n]).T + b1[:, None])  # [K, n]
+        scores = W2 @ np.tanh(W1 @ (H + P[n - 1 :: -1][:n]).T + b1[:, None]) / temperature  # [K, n]
+        logits = np.sign(scores) * np.abs(scores) ** power if power else np.ones_like(scores)
         A = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         np.testing.assert_allclose(found[b].numpy(), A @ H, rtol=1e-4, atol=1e-6)
+
+
+def test_a_high_temperature_and_the_power_zero_make_every_interest_the_mean() -> None:
+    torch.manual_seed(0)
+    history = random_history()
+    mean = history.mean(1, keepdim=True).expand(3, 4, 4)
+    for knobs in ({"temperature": 1e6}, {"power": 0.0}):
+        torch.testing.assert_close(extract(ComiRecSA(4, 6, **knobs), history), mean)  # type: ignore[arg-type]
+    assert not torch.allclose(extract(ComiRecSA(4, 6), history), mean, atol=1e-3)
+
+
+def test_a_low_temperature_and_a_great_power_attend_to_the_best_behaviour_alone() -> None:
+    torch.manual_seed(0)
+    history, model = random_history(), ComiRecSA(4, 6)
+    with torch.no_grad():
+        scores = model.attend(model.hidden(history + model.position.flip(0)).tanh())  # [B, L, K]
+    best = history.take_along_dim(scores.argmax(1)[..., None], 1)
+    model.temperature = 1e-6
+    torch.testing.assert_close(extract(model, history), best)
+    model.temperature = 0.5 * float(scores.amax(1).min())  # every best score exceeds it
+    assert model.temperature > 0
+    model.power = 400.0
+    torch.testing.assert_close(extract(model, history), best)
+
+
+def test_the_power_is_no_temperature() -> None:
+    """It stretches scores unequally: of 1, 2, 3 the squares lie 3 and 5 apart, whereas any temperature keeps 1 : 1."""
+    model = ComiRecSA(1, 3, n_interests=1, hidden_width=1, positions=False, power=2.0)
+    with torch.no_grad():
+        model.hidden.weight.fill_(1)
+        model.hidden.bias.zero_()
+        model.attend.weight.fill_(10.0)
+    x = torch.atanh(torch.tensor([0.1, 0.2, 0.3])).view(1, 3, 1)
+    routing = model.train()(x, torch.ones(1, 3, dtype=torch.bool)).routing
+    assert routing is not None
+    assert routing.log().flatten().diff().tolist() == pytest.approx([3, 5], rel=1e-4)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_in_training_the_attention_is_open_to_regularizers(power: float) -> None:
+    torch.manual_seed(0)
+    model, history = ComiRecSA(4, 6, power=power), random_history()
+    mask = torch.arange(6) < torch.tensor([6, 1, 4])[:, None]
+    found = model(history, mask)
+    assert found.routing is not None
+    torch.testing.assert_close(found.routing.sum(1), torch.ones(3, 4))
+    assert not found.routing[~mask].any()
+    torch.testing.assert_close(found.vectors, found.routing.mT @ history)
+    found.routing.square().sum().backward()
+    assert model.attend.weight.grad is not None
+    assert model.attend.weight.grad.any()
+    assert model.eval()(history, mask).routing is None
 
 
 def test_without_positions_order_does_not_count_and_with_them_it_does() -> None:

@@ -27,7 +27,7 @@ def make(loss: LossConfig | None = None, **scoring: object) -> Recommender:
     config = ScoringConfig(width=D, max_history=6, **scoring)  # type: ignore[arg-type]
     model = Recommender(N, ComiRecSA(D, 6, n_interests=3), config, loss or LossConfig(), UniformProposal(N))
     with torch.no_grad():
-        model.table[0] = math.nan  # padding is never read
+        model.table.weight[0] = math.nan  # padding is never read
     return model.eval()
 
 
@@ -42,10 +42,16 @@ def test_a_ranking_is_what_sorting_the_scores_of_interests_gives(
     ranking = model.rank(batch(HISTORIES), N)
     for b in range(len(HISTORIES)):
         matches = found.vectors[b].double().numpy() @ items.T + found.log_weight[b, :, None].double().numpy()
-        scores = matches.max(0) if aggregation == "best_interest" else np.log(np.exp(matches).sum(0))
+        shares = np.exp(matches) / np.exp(matches).sum(0)  # [K, N]: over interests
+        scores = {
+            "best_interest": matches.max(0),
+            "soft_interests": np.log(np.exp(matches).sum(0)),
+            "mean_interests": matches.mean(0),
+            "attentive_interests": (shares * matches).sum(0),
+        }[aggregation]
         order = sorted(range(1, N + 1), key=lambda i: -scores[i])
         assert ranking.items[b].tolist() == order
-        np.testing.assert_allclose(ranking.scores[b], scores[order], rtol=1e-6)
+        np.testing.assert_allclose(ranking.scores[b], scores[order], rtol=1e-5, atol=1e-6)
 
 
 def test_under_cosine_an_interest_is_as_long_as_the_inverse_temperature() -> None:
@@ -59,7 +65,7 @@ def test_the_dot_product_is_only_divided_by_the_temperature() -> None:
     warm, cold = make(similarity="dot", temperature=1.0), make(similarity="dot", temperature=0.5)
     one, two = (model.interests(batch(HISTORIES)).vectors for model in (warm, cold))
     torch.testing.assert_close(two, 2 * one)
-    assert torch.equal(warm.item_vectors(torch.tensor([3])), warm.table[[3]])
+    assert torch.equal(warm.item_vectors(torch.tensor([3])), warm.table.weight[[3]])
 
 
 def test_the_assignment_of_a_long_history_stands_at_the_behaviours_that_were_read() -> None:
@@ -92,15 +98,15 @@ def test_a_sampled_loss_that_draws_every_item_once_is_the_full_loss(
     drawn = make(LossConfig(kind="sampled_softmax", n_negatives=N, log_q=False), readout=readout).train()
     monkeypatch.setattr(drawn.proposal, "sample", lambda *_: torch.arange(1, N + 1))
     with torch.no_grad():
-        full.table[0] = 0
-        drawn.table[0] = 0
+        full.table.weight[0] = 0
+        drawn.table.weight[0] = 0
     values = [model.losses(training_batch(), torch.Generator())["softmax"] for model in (full, drawn)]
     torch.testing.assert_close(*values)
     gradients = []
     for model, value in zip((full, drawn), values, strict=True):
         value.backward()
-        assert model.table.grad is not None
-        gradients.append(model.table.grad)
+        assert model.table.weight.grad is not None
+        gradients.append(model.table.weight.grad)
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
     assert not gradients[0][0].any(), "padding learns nothing"
 
@@ -109,9 +115,9 @@ def test_the_loss_by_hand() -> None:
     """One interest equal to the history's only item: a softmax over N items of the cosine by temperature."""
     model = make(LossConfig(kind="full_softmax"), temperature=0.5).train()
     with torch.no_grad():
-        model.table[0] = 0
+        model.table.weight[0] = 0
     one = Batch.of(torch.tensor([[4]]), torch.tensor([[8]]))
-    items = torch.nn.functional.normalize(model.table[1:].detach().double(), dim=-1)
+    items = torch.nn.functional.normalize(model.table.weight[1:].detach().double(), dim=-1)
     scores = 2 * items @ items[3] + math.log(3)  # soft readout: three equal interests
     expected = scores.logsumexp(0) - scores[7]
     assert float(model.losses(one, torch.Generator())["softmax"].detach()) == pytest.approx(float(expected), rel=1e-5)
@@ -121,7 +127,7 @@ def test_the_temperature_learns_only_where_it_is_told_to() -> None:
     for learn in (False, True):
         model = make(learn_temperature=learn).train()
         with torch.no_grad():
-            model.table[0] = 0
+            model.table.weight[0] = 0
         model.losses(training_batch(), torch.Generator().manual_seed(0))["softmax"].backward()
         assert (model.log_temperature.grad is not None) == learn
         assert float(model.log_temperature.detach().exp()) == pytest.approx(0.07)
@@ -130,7 +136,7 @@ def test_the_temperature_learns_only_where_it_is_told_to() -> None:
 def test_penalties_travel_beside_the_softmax_term(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make().train()
     with torch.no_grad():
-        model.table[0] = 0
+        model.table.weight[0] = 0
     plain = model.extractor.forward
 
     def with_penalty(history: torch.Tensor, history_mask: torch.Tensor) -> Interests:

@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from baselines import retrieval
+from baselines.aggregation import aggregate
 from baselines.config import Aggregation
+from baselines.interests import Interests
 from baselines.ranker import Ranking
 from baselines.retrieval import Queries, plan_tiles, tile_bytes, top_n_of_interests, top_n_of_scores
+from baselines.retrieval_pools import pool_bytes
 
 AGGREGATIONS = get_args(Aggregation)
 
@@ -74,11 +76,25 @@ def twin_scores(case: Case, aggregation: Aggregation) -> NDArray[np.float64]:
     scores = np.full((len(q.offsets) - 1, len(case.items)), -np.inf)
     for b in range(len(scores)):
         own = slice(q.offsets[b], q.offsets[b + 1])
-        matches = items @ q.vectors[own].astype(np.float64).T + q.log_weight[own].astype(np.float64)  # [N, K]
+        vectors, log_weight = q.vectors[own].astype(np.float64), q.log_weight[own].astype(np.float64)
+        if aggregation == "mean_interests":  # one query, rounded to float32
+            share = np.exp(log_weight - log_weight.max())
+            vectors, log_weight = (rounded(share @ x / share.sum())[None] for x in (vectors, log_weight))
+        matches = items @ vectors.T + log_weight  # [N, K]
         top = matches.max(1)
-        soft = top + np.log(np.exp(matches - top[:, None]).sum(1))
-        scores[b, 1:] = top if aggregation == "best_interest" else soft
+        share = np.exp(matches - top[:, None])
+        scores[b, 1:] = {
+            "best_interest": top,
+            "soft_interests": top + np.log(share.sum(1)),
+            "mean_interests": top,
+            "attentive_interests": (share * matches).sum(1) / share.sum(1),
+        }[aggregation]
     return scores
+
+
+def rounded(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to float32."""
+    return np.asarray(x, np.float32).astype(np.float64)
 
 
 def assert_is_the_best(ranking: Ranking, scores: NDArray[np.float64], top_n: int) -> None:
@@ -154,9 +170,7 @@ def test_equal_items_tie_and_come_by_ascending_id(aggregation: Aggregation) -> N
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("top_n", [1, 2, 5])
-def test_a_crowd_just_within_rounding_of_the_best_never_overruns_the_pool(
-    aggregation: Aggregation, top_n: int
-) -> None:
+def test_a_crowd_just_within_rounding_of_the_best_never_overruns_the_pool(aggregation: Aggregation, top_n: int) -> None:
     """Groups of near-equal items, each group better than the one before by more than rounding, block after block."""
     rng = np.random.default_rng(0)
     for group in (20, 33, 40, 63):
@@ -184,10 +198,38 @@ def test_a_user_may_have_very_many_interests(aggregation: Aggregation) -> None:
     assert_is_the_best(ranking, twin_scores(many, aggregation), 10)
 
 
-def test_soft_and_best_agree_where_a_user_has_one_interest() -> None:
+def test_all_aggregations_agree_where_a_user_has_one_interest() -> None:
     case = make_case(4, n_users=30, n_items=500, max_k=1)
-    best, soft = (top_n_of_interests(case.queries, case.items, 20, aggregation) for aggregation in AGGREGATIONS)
-    assert_same(best, soft)
+    best, *others = (top_n_of_interests(case.queries, case.items, 20, aggregation) for aggregation in AGGREGATIONS)
+    for other in others:
+        assert_same(best, other)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_scores_are_those_of_the_plain_formulas(aggregation: Aggregation) -> None:
+    """For users with different numbers of interests, some of them dead, as `aggregate` joins them."""
+    case = make_case(11, n_users=6, n_items=40)
+    q, K = case.queries, int(np.diff(case.queries.offsets).max())
+    mask = torch.arange(K) < torch.from_numpy(np.diff(q.offsets))[:, None]
+    vectors, log_weight = torch.full((6, K, 7), torch.nan), torch.full((6, K), torch.nan)
+    vectors[mask], log_weight[mask] = torch.from_numpy(q.vectors), torch.from_numpy(q.log_weight)
+    users = Interests(vectors, mask, log_weight, torch.zeros(6, 1, K))
+    expected = aggregate(users, torch.from_numpy(case.items[1:]), aggregation).numpy()
+    found = top_n_of_interests(q, case.items, 40, aggregation)
+    np.testing.assert_allclose(found.scores, np.take_along_axis(expected, found.items - 1, 1), rtol=1e-5, atol=1e-5)
+
+
+def test_the_slack_covers_what_attention_makes_of_rounding() -> None:
+    """No error of the matches grows by more than 1 + 2 log K: the derivatives, summed, never exceed it."""
+    rng = np.random.default_rng(0)
+    for K in (2, 4, 16, 300):
+        for spread in (0.1, 1.0, 3.0, 10.0):
+            match = rng.standard_normal((1000, K)) * spread
+            match[::2, 1:] = match[::2, 1:2]  # one against many equal ones, the worst there is
+            share = np.exp(match - match.max(1, keepdims=True))
+            share /= share.sum(1, keepdims=True)
+            slope = share * (1 + match - (share * match).sum(1, keepdims=True))
+            assert np.abs(slope).sum(1).max() <= 1 + 2 * np.log(K)
 
 
 def test_equal_interests_lift_every_soft_score_by_their_log_number() -> None:
@@ -213,8 +255,9 @@ def test_numbers_that_are_not_finite_are_refused(where: str, value: float) -> No
     case = make_case(7)
     array = case.items if where == "items" else getattr(case.queries, where)
     array[-1] = value
-    with pytest.raises(ValueError, match="finite"):
-        top_n_of_interests(case.queries, case.items, 5)
+    for aggregation in AGGREGATIONS:
+        with pytest.raises(ValueError, match="finite"):
+            top_n_of_interests(case.queries, case.items, 5, aggregation)
 
 
 def test_scores_that_would_overflow_float32_are_refused() -> None:
@@ -241,7 +284,7 @@ def test_tiles_cover_all_users_once_and_stay_within_the_budget(counts: list[int]
     tiles = plan_tiles(offsets, top_n, budget)
     assert [user for tile in tiles for user in range(tile.start, tile.stop)] == list(range(len(counts)))
     for tile in tiles:
-        one_user_one_item = 4 * (offsets[tile.start + 1] - offsets[tile.start]) + retrieval.pool_bytes(top_n)
+        one_user_one_item = 4 * (offsets[tile.start + 1] - offsets[tile.start]) + pool_bytes(top_n)
         assert tile_bytes(tile, offsets, top_n) <= max(budget, one_user_one_item)
         assert tile.columns >= 1
 

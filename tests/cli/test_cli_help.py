@@ -24,7 +24,20 @@ from experiments.registry import METHODS
 from experiments.tracking import TrackingConfig
 from experiments.training.config import TrainingConfig
 
-HEAVY = "torch", "numpy", "pyarrow", "scipy", "sklearn", "numba", "matplotlib", "wandb", "hdbscan", "diffusers", "tqdm"
+HEAVY = (
+    "torch",
+    "numpy",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "numba",
+    "matplotlib",
+    "wandb",
+    "hdbscan",
+    "diffusers",
+    "optuna",
+    "tqdm",
+)
 HELPED = [
     ["--help"],
     *([verb, "--help"] for verb in VERBS),

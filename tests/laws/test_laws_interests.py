@@ -56,7 +56,7 @@ def losses(model: Recommender, batch: Batch) -> dict[str, torch.Tensor]:
 def gradients(model: Recommender, batch: Batch) -> dict[str, torch.Tensor]:
     model.zero_grad()
     torch.stack(list(losses(model, batch).values())).sum().backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    return {name: p.grad.to_dense() for name, p in model.named_parameters() if p.grad is not None}
 
 
 @every_trained_method

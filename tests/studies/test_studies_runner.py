@@ -13,11 +13,12 @@ import pytest
 from command_line import BRIEF, SMALL, Apart, Command
 
 from baselines.errors import BadInput
+from experiments.cli.overrides import parse_overrides
 from experiments.evaluation.metrics import check_family
 from experiments.registry import find_method
 from experiments.reporting import report
 from experiments.studies.definition import STUDIES, StudyDefinition, find_study
-from experiments.studies.runner import parse_overrides, plan
+from experiments.studies.runner import plan
 
 STUDY = ["study", "k_sensitivity", *SMALL, *BRIEF]
 PLAIN = "import experiments.reporting.report as r; r.draw = lambda *_: []\n"

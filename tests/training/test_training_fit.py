@@ -59,7 +59,7 @@ def scripted(values: list[float]) -> Callable[[], float]:
 
 def drift(model: Recommender) -> Callable[[], float]:
     """A validation that is a function of the parameters."""
-    return lambda: float(model.table.detach().abs().mean())
+    return lambda: float(model.table.weight.detach().abs().mean())
 
 
 def run(model: Recommender, dataset: Dataset, config: TrainingConfig = CONFIG, **knobs: object) -> FitResult:
@@ -189,7 +189,7 @@ def test_parameters_that_break_are_noticed_at_the_next_step(dataset: Dataset) ->
 
     def validate() -> float:
         with torch.no_grad():
-            model.table[1:] = math.nan
+            model.table.weight[1:] = math.nan
         return 0.5
 
     with pytest.raises(DivergedError, match="at step 4: loss term 'softmax' = nan"):

@@ -1,0 +1,54 @@
+"""Tuned settings: one YAML file for each method and dataset, which `--config` reloads. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from baselines.errors import BadInput
+from experiments.cli.arguments import make_run, read_settings
+from experiments.files import write_text
+from experiments.settings import nest
+from experiments.tuning.space import space_of
+
+PACKAGED = Path(__file__).resolve().parent.parent / "tuned"
+"""Where the settings that come with the package lie: `PACKAGED`/<dataset>/<method>.yaml."""
+
+
+def tuned_path(folder: Path, dataset: str, method: str) -> Path:
+    """Return where the tuned settings of `method` on `dataset` lie."""
+    return folder / dataset / f"{method}.yaml"
+
+
+def write_tuned(path: Path, method: str, flat: Mapping[str, Any], header: Iterable[str]) -> None:
+    """Write settings, given by dotted key, below a comment; atomically."""
+    comment = "".join(f"# {line}\n" for line in header)
+    write_text(path, comment + yaml.safe_dump({"method": method, **nest(flat)}, sort_keys=False, allow_unicode=True))
+
+
+def read_tuned(folder: Path, dataset: str, method: str) -> dict[str, Any]:
+    """Return the tuned settings of a method, nested; of one with nothing to choose, none but its name.
+
+    Raises:
+        BadInput: there are none, with the command that makes them; or the file is none of this method's.
+    """
+    if not space_of(method, n_items=0):
+        return {"method": method}
+    path = tuned_path(folder, dataset, method)
+    if not path.exists():
+        where = "" if folder == PACKAGED else f" --tuned-dir {folder}"
+        raise BadInput(
+            f"{path} is missing: {method} has not been tuned on {dataset}; "
+            f"'adaptive-mi tune {method} --data {dataset} --trials 20{where}' does it."
+        )
+    settings = read_settings(path)
+    if settings.get("method") != method:
+        raise BadInput(f"{path} must hold settings of {method}, found method: {settings.get('method')}.")
+    try:
+        make_run(settings)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    return settings

@@ -1,0 +1,86 @@
+"""The fused loss is `soft_scores` followed by `sampled_softmax`, value and gradient, whatever the sizes and draws."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from baselines import fused_softmax, losses
+from baselines.fused_softmax import fused_sampled_softmax
+from baselines.soft_scores import soft_scores
+
+NAMES = ("vectors", "offset", "targets", "negatives")
+
+
+def by_the_long_way(
+    vectors: Tensor, offset: Tensor, targets: Tensor, negatives: Tensor, ids: tuple[Tensor, Tensor], **known: object
+) -> Tensor:
+    of_target = ((vectors @ targets[..., None]).squeeze(-1) + offset).logsumexp(1)
+    scores = of_target, soft_scores(vectors, offset, negatives)
+    return losses.sampled_softmax(*scores, *ids, **known)  # type: ignore[arg-type]
+
+
+def draw(B: int, K: int, S: int, N: int, scale: float, seed: int) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
+    of = torch.Generator().manual_seed(seed)
+    vectors = F.normalize(torch.randn(B, K, 8, generator=of), dim=-1) * scale
+    offset = torch.randn(B, K, generator=of)
+    dead = torch.rand(B, K, generator=of) < 0.3
+    dead[:, 0] = False
+    offset = offset.masked_fill(dead, -torch.inf)
+    items = F.normalize(torch.randn(N + 1, 8, generator=of), dim=-1)
+    ids = torch.randint(1, N + 1, (B,), generator=of), torch.randint(1, N + 1, (S,), generator=of)
+    return [vectors, offset, items[ids[0]], items[ids[1]]], ids
+
+
+def value_and_gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    return [loss.detach(), *torch.autograd.grad(3.0 * loss, inputs)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    B=st.integers(1, 7),
+    K=st.integers(1, 5),
+    S=st.integers(1, 70),
+    N=st.integers(2, 40),
+    scale=st.sampled_from([0.1, 1.0, 14.0, 60.0]),
+    correct=st.booleans(),
+    remove=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_it_is_the_plain_loss_and_so_is_its_gradient(
+    B: int, K: int, S: int, N: int, scale: float, correct: bool, remove: bool, seed: int
+) -> None:
+    inputs, ids = draw(B, K, S, N, scale, seed)
+    inputs = [x.requires_grad_() for x in inputs]
+    log_q = torch.randn(N + 1, generator=torch.Generator().manual_seed(seed))
+    known = {
+        "log_q_target": log_q[ids[0]] if correct else None,
+        "log_q_negatives": log_q[ids[1]] if correct else None,
+        "remove_accidental_hits": remove,
+    }
+    plain = value_and_gradients(by_the_long_way(*inputs, ids, **known), inputs)
+    fused = value_and_gradients(fused_sampled_softmax(*inputs, *ids, **known), inputs)  # type: ignore[arg-type]
+    for name, one, other in zip(("loss", *NAMES), fused, plain, strict=True):
+        size = max(1.0, float(other.abs().max()))
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=3e-6 * size, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_the_size_of_a_chunk_changes_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, ids = draw(B=9, K=3, S=50, N=30, scale=10.0, seed=0)
+    inputs = [x.requires_grad_() for x in inputs]
+    whole = value_and_gradients(fused_sampled_softmax(*inputs, *ids), inputs)
+    monkeypatch.setattr(fused_softmax, "_CELLS", 2 * 3 * 50)
+    for one, other in zip(value_and_gradients(fused_sampled_softmax(*inputs, *ids), inputs), whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_where_every_negative_is_a_hit_there_is_nothing_to_lose() -> None:
+    inputs, (target, _) = draw(B=1, K=2, S=4, N=9, scale=5.0, seed=1)
+    inputs = [x.requires_grad_() for x in inputs]
+    found = value_and_gradients(fused_sampled_softmax(*inputs, target, target.expand(4)), inputs)
+    for value in found:
+        torch.testing.assert_close(value, torch.zeros_like(value))
