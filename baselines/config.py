@@ -120,8 +120,8 @@ class RerankingConfig:
     span much (`dpp`, a determinantal point process; for methods that have item vectors)."""
 
     diversity_weight: float = 0.1
-    """lambda, what variety is worth, as a share of the distance between the best and the last candidate's score; 0 is
-    the ranking back."""
+    """lambda, what variety is worth, in units of the distance between the best and the last candidate's score; 0 =
+    as ranked."""
 
     pool: int = 200
     """How many of the best items are candidates, for each user; at least as many as there are places to fill."""

@@ -27,6 +27,7 @@ from baselines.sequences import Sequences
 
 _NOISE = 0.1  # length of a row's random part, of the mean length of the rows
 _DENSE = 500  # rows; the dense solver is quicker below, and at home with any rank
+_ZERO = 1e-9  # nats; an eigenvalue below is rounding, and its vector arbitrary
 
 _known: dict[Hashable, NDArray[np.float64]] = {}
 
@@ -45,9 +46,10 @@ def spectral_table(
 
     1. #(i, j): pairs of a user's behaviours, an i and a j, at most `window` places apart, counted both ways (so i = j
        counts double). #(i) = sum_j #(i, j), T = sum_i #(i).
-    2. M_ij = max(0, log(#(i, j) T / (#(i) #(j))) - log shift), and 0 where i and j never meet (equation 11).
+    2. M_ij = max(0, log(#(i, j) T / (#(i) #(j))) - log shift), and 0 where i and j never meet (SPPMI).
     3. M is symmetric, M = sum_d l_d v_d v_d'; its truncated SVD keeps the D largest |l_d|, with left vectors v_d. Item
-       i gets x_i = (|l_d|^exponent v_d(i)) over d. Each v_d is turned so that its largest entry is positive.
+       i gets x_i = (|l_d|^exponent v_d(i)) over d. Of v_d and -v_d it is the one whose greatest magnitude
+       is positive; an l_d of 0 counts as no dimension.
     4. Every row gets a random part, a tenth as long as the mean row. It is the whole vector of an item that meets no
        other, or too few for a share in the D dimensions; it tells apart items with the same companions; and it fills
        the dimensions that a small catalogue leaves empty, which would otherwise never get a gradient.
@@ -115,11 +117,12 @@ def leading_vectors(matrix: sparse.csr_matrix, width: int, exponent: float) -> N
     if n <= max(_DENSE, 2 * width):
         strength, vectors = np.linalg.eigh(matrix.toarray())
     elif matrix.nnz == 0:
-        strength, vectors = np.zeros(1), np.zeros((n, 1))
+        return np.zeros((n, width))
     else:
         start = np.random.default_rng(0).normal(size=n)  # of the iteration; what it converges to does not depend on it
         strength, vectors = eigsh(matrix, k=width, which="LM", v0=start)
     order = np.argsort(-np.abs(strength), kind="stable")[:width]
+    order = order[np.abs(strength[order]) > _ZERO]
     strength, vectors = np.abs(strength[order]), vectors[:, order]
     vectors = vectors * np.where(vectors.max(0) >= -vectors.min(0), 1.0, -1.0)
     found = np.zeros((n, width))

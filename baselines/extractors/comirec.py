@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from baselines.aggregation import label_attention
 from baselines.errors import require_number, unknown_name
 from baselines.extractors.capsules import new_maps, route, routed
-from baselines.interests import InterestExtractor, Interests, assign, recency_rank, scatter
+from baselines.interests import InterestExtractor, Interests, assign, pack, recency_rank, scatter
 
 Maps = Literal["shared_over_positions", "per_position"]
 
@@ -81,26 +81,27 @@ class ComiRecSA(InterestExtractor):
 
     def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
         """See `InterestExtractor.forward`; all K interests are live."""
-        placed = history[history_mask] + self.position[recency_rank(history_mask)[history_mask]]  # [n, D]
-        scores = self.attend(self.hidden(placed).tanh_()) / self.temperature  # [n, K]
-        attention = self._attention(scatter(scores, history_mask), history_mask)
-        vectors = attention.mT @ history  # [B, K, D]
+        place = nn.functional.embedding(recency_rank(history_mask)[history_mask], self.position)
+        hidden = self.hidden(pack(history, history_mask) + place).tanh_()  # [n, H]
+        scores = scatter(self.attend(hidden) / self.temperature, history_mask)  # [B, L, K]
+        attention = self._attention(scores.mT.contiguous(), history_mask)  # [B, K, L]
+        vectors = attention @ history  # [B, K, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=history.device)
         unread = self.training  # nothing in training reads an assignment made after the fact
-        assignment = torch.zeros_like(attention) if unread else assign(history, history_mask, vectors, mask)
+        assignment = torch.zeros_like(scores) if unread else assign(history, history_mask, vectors, mask)
         return Interests(
             vectors=vectors,
             mask=mask,
             log_weight=vectors.new_zeros(mask.shape),
             assignment=assignment,
-            routing=attention if self.training else None,
+            routing=attention.mT if self.training else None,
         )
 
     def _attention(self, scores: Tensor, history_mask: Tensor) -> Tensor:
-        """Attention weights [B, L, K] of scores [B, L, K]: they sum over behaviours."""
+        """Attention weights [B, K, L] of scores [B, K, L]: they sum over behaviours."""
         if self.power == 1:
-            return scores.masked_fill(~history_mask[..., None], -torch.inf).softmax(1)
-        return label_attention(scores.mT, history_mask[:, None, :], self.power).mT.expand_as(scores)
+            return scores.masked_fill(~history_mask[:, None], -torch.inf).softmax(-1)
+        return label_attention(scores, history_mask[:, None], self.power).expand_as(scores)
 
 
 class ComiRecDR(InterestExtractor):

@@ -38,8 +38,8 @@ JOURNAL = "trials.log"
 """In a search's folder: optuna's journal of its trials."""
 
 N_RANDOM = 8  # trials before the estimator takes over from random draws, the default included
-N_UNPRUNED = 4  # trials that run to their end before one may be given up, ...
-N_WARM_UP = 3  # ... and validations of every trial before
+N_UNPRUNED = 3  # trials that run to their end before one may be given up, ...
+N_WARM_UP = 2  # ... and validations of every trial before
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 

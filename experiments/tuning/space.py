@@ -16,7 +16,7 @@ FULL_SOFTMAX_ITEMS = 5_000
 largest sample of negatives does."""
 
 _SAMPLED = (
-    one_of("loss.n_negatives", 320, 1280, 2560),  # 10 for each of 32, 128 and 256 users (ComiRec: 10 for each of 128)
+    one_of("loss.n_negatives", 320, 1280),  # 10 for each of 32 and of 128 users (ComiRec: of 128)
     one_of("loss.proposal", "uniform", "log_uniform", "popularity"),
 )
 _LOSS = Choice(
@@ -96,7 +96,7 @@ OWN: Mapping[str, tuple[Dimension, ...]] = {
     ),
     "sasrec": (
         _POSITIONS,
-        one_of("model.n_layers", 1, 2, 3),
+        one_of("model.n_layers", 1, 2),
         one_of("model.n_heads", 1, 2, 4),
         Number("model.dropout", 0.0, 0.5),
     ),

@@ -129,6 +129,26 @@ def test_a_log_in_which_nothing_occurs_together_gives_a_random_start() -> None:
         np.testing.assert_allclose(np.linalg.norm(table[1:], axis=1), 0.2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+@pytest.mark.parametrize("n_items", [20, 900], ids=["dense solver", "sparse solver"])
+def test_few_dimensions_are_found_where_there_are_few(n_items: int, exponent: float) -> None:
+    """However many items the catalogue has, and however many dimensions are asked for."""
+    M = shifted_ppmi(cooccurrence(sequences([[1, 2], [2, 1], [3, 4, 5, 3]], n_items), 1), 1.0)
+    x = leading_vectors(M, 12, exponent)
+    rank = np.linalg.matrix_rank(M.toarray())
+    assert np.isfinite(x).all()
+    np.testing.assert_allclose(x[6:], 0, atol=1e-9)
+    assert np.linalg.matrix_rank(x, tol=1e-6) == (np.abs(x).max(0) > 1e-6).sum() == rank
+
+
+def test_many_components_of_equal_strength_are_no_obstacle() -> None:
+    """Three hundred components of equal strength: the D dimensions are any of them, and the others are random."""
+    pairs = [[i, i + 1] for i in range(1, 600, 2)]
+    table = spectral_table(sequences(pairs, 600), 16, 0.1)
+    assert np.array_equal(table, spectral_table(sequences(pairs, 600), 16, 0.1))
+    np.testing.assert_allclose(np.linalg.norm(table[1:], axis=1), 0.4, rtol=1e-5)
+
+
 @pytest.mark.parametrize("n_items", [90, 900])
 def test_equal_logs_give_equal_tables_and_the_seed_only_changes_the_noise(n_items: int) -> None:
     users = random_users(600, n_items)

@@ -47,6 +47,13 @@ def test_drawn_flips_agree_with_scipy_within_their_own_error() -> None:
     assert abs(p - known.pvalue) < 6 * np.sqrt(p * (1 - p) / 20_000)
 
 
+@pytest.mark.parametrize("more", [0, 40, 90, 200])
+def test_drawn_flips_of_equal_differences_are_the_sign_test(more: int) -> None:
+    d = np.repeat([1.0, -1.0], [1000 + more, 1003])  # their number is no multiple of eight
+    known = scipy.stats.binomtest(1000 + more, len(d)).pvalue
+    assert abs(sign_flip_test(d, 20_000, rng(8)) - known) < 1e-4 + 5 * np.sqrt(known * (1 - known) / 20_000)
+
+
 def test_users_without_a_value_or_a_difference_change_nothing() -> None:
     d = rng(6).normal(0.2, 1, 60)
     padded = np.concatenate([[np.nan, 0, 0], d, [0, np.nan]])
@@ -117,3 +124,12 @@ def test_no_repetitions_are_refused(n: int) -> None:
         sign_flip_test(np.ones(3), n, rng())
     with pytest.raises(BadInput, match="n_resamples"):
         bootstrap_interval(np.ones(3), n, rng())
+
+
+def test_many_users_of_few_values_have_the_interval_of_scipy() -> None:
+    for values in (rng(9).integers(0, 3, 3000) / 2, rng(9).random(400)):  # by value, and by user
+        low, high = bootstrap_interval(values, 20_000, rng(10))
+        known = scipy.stats.bootstrap(
+            (values,), np.mean, n_resamples=20_000, method="percentile", vectorized=True, batch=500, rng=rng(11)
+        ).confidence_interval
+        assert (low, high) == pytest.approx(known, abs=0.04 * (high - low))
