@@ -77,9 +77,7 @@ class Sequences:
         return gather_padded(self.items, ends - lengths, lengths)
 
 
-def gather_padded(
-    items: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def gather_padded(items: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Gather the windows `items[starts[b] : starts[b] + lengths[b]]` into ids [B, L], left-aligned, 0 where padded.
 
     >>> gather_padded(np.array([5, 6, 7], np.int32), np.array([0, 2]), np.array([2, 1]))

@@ -99,8 +99,6 @@ def prepare(config: RunConfig, bench: Workbench) -> AnyMethod:
     Raises:
         BadInput: settings that the method, the monitor or re-ranking cannot bear.
     """
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
     torch.use_deterministic_algorithms(resolve_device(config) == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # an eighth of a step
     method = make_method(config, bench.dataset.train, bench.dataset.metadata)

@@ -85,9 +85,7 @@ class Mirror:
             self._attempt(lambda: self._run.finish(exit_code=0 if summary is not None else 1))
             self._run = None
 
-    def _start(
-        self, config: TrackingConfig, folder: Path, name: str, group: str, settings: Mapping[str, Any]
-    ) -> None:
+    def _start(self, config: TrackingConfig, folder: Path, name: str, group: str, settings: Mapping[str, Any]) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 

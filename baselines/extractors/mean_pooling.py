@@ -35,7 +35,7 @@ class MeanPooling(InterestExtractor):
         """See `InterestExtractor.forward`; K = 1."""
         log_share = self.log_recency[recency_rank(history_mask)].masked_fill(~history_mask, -torch.inf)
         share = log_share.softmax(-1)  # [B, L]: sums over behaviours
-        vectors = (share[:, None, :] @ history)  # [B, 1, D]
+        vectors = share[:, None, :] @ history  # [B, 1, D]
         B = len(history)
         return Interests(
             vectors=vectors,

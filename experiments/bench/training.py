@@ -23,6 +23,7 @@ from experiments.data.loading import load_dataset
 from experiments.methods import fit_method, make_method, resolve_device
 from experiments.registry import METHODS
 from experiments.reporting.table import Table
+from experiments.training.threads import torch_threads
 
 BATCHES, LENGTHS, CATALOGUES = (128, 1024), (20, 50), (25_000, 400_000)
 PHASES = ("data", "forward", "backward", "optimiser")
@@ -50,8 +51,8 @@ def bench_grid(config: RunConfig, methods: list[str]) -> Table:
             training = replace(cell.training, batch_size=B, min_history=L)
             cell = replace(cell, scoring=replace(cell.scoring, max_history=L), training=training)
             rows.append([method, N, L, B, *timed(cell, train)])
-    S, D, threads = config.loss.n_negatives, config.scoring.width, torch.get_num_threads()
-    title = f"full histories: {S} negatives, d = {D}, {threads} threads, {resolve_device(config)}"
+    S, D = config.loss.n_negatives, config.scoring.width
+    title = f"full histories: {S} negatives, d = {D}, {n_threads(config)} threads, {resolve_device(config)}"
     return Table(["method", "items", "L", "B", *_COLUMNS], rows, title)
 
 
@@ -61,9 +62,10 @@ def bench_public(config: RunConfig, methods: list[str]) -> Table:
     scoring = ScoringConfig(
         max_history=20, similarity="dot", temperature=1.0, readout="hard", aggregation="best_interest"
     )
-    yardstick = examples_per_second(
-        dataset.train, width=64, max_history=20, n_interests=4, batch_size=128, n_negatives=1280, n_steps=60
-    )
+    with torch_threads(config.training.threads):
+        yardstick = examples_per_second(
+            dataset.train, width=64, max_history=20, n_interests=4, batch_size=128, n_negatives=1280, n_steps=60
+        )
     blank = [None] * (len(_COLUMNS) - 1)
     rows: list[list[object]] = [["plain loop (comirec_sa)", yardstick, *blank, 1.0, None]]
     for method in methods:
@@ -72,9 +74,14 @@ def bench_public(config: RunConfig, methods: list[str]) -> Table:
         measured = timed(cell, dataset.train)
         speed = float(str(measured[0]))
         rows.append([method, *measured, speed / yardstick, speed / PUBLIC[method] if method in PUBLIC else None])
-    threads = torch.get_num_threads()
-    title = f"{dataset.name} at the public settings: B = 128, L = 20, K = 4, 1280 negatives, {threads} threads"
+    title = f"{dataset.name} at the public settings: B = 128, L = 20, K = 4, 1280 negatives"
+    title += f", {n_threads(config)} threads"
     return Table(["method", *_COLUMNS, "times the plain loop", "times the published loop"], rows, title)
+
+
+def n_threads(config: RunConfig) -> int:
+    """Torch threads of a training step."""
+    return config.training.threads or torch.get_num_threads()
 
 
 def with_method(config: RunConfig, method: str) -> RunConfig:

@@ -43,10 +43,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _tables(name: str, config: RunConfig, methods: list[str] | None) -> Iterator[Table]:
-    if config.training.threads:
-        import torch
-
-        torch.set_num_threads(config.training.threads)
     if name == "evaluation":
         from experiments.bench.evaluation import bench_evaluation
 

@@ -1,6 +1,7 @@
 """Is a difference more than the luck of who was in the test set?
 
-U users (pairs), R random repetitions, M metrics. Randomness is an argument; the same generator gives the same numbers.
+U users (pairs), R random repetitions, M metrics or distinct values. Randomness is an argument; the same generator gives
+the same numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 from baselines.errors import BadInput
 
 _CELLS = 1 << 21
-"""Random numbers held at once: bounds the memory to some 32 MiB, whatever U and R."""
+"""Random numbers that the bootstrap holds at once: bounds its memory to some 32 MiB, whatever U and R."""
+
+_SIGNS = 1.0 - 2.0 * ((np.arange(256) >> np.arange(8)[:, None]) & 1)  # [8, 256]: the bits of each byte as signs
+_FEW = 32
+"""How many draws of a user cost as much as one draw of how often a value comes up."""
 
 
 def sign_flip_test(differences: NDArray[np.float64], n_permutations: int, rng: Generator) -> float:
@@ -44,19 +49,16 @@ def sign_flip_test(differences: NDArray[np.float64], n_permutations: int, rng: G
         return 1.0
     observed = abs(d.sum()) - 1e-12 * np.abs(d).sum()  # sums equal in exact arithmetic must count as equal
     exact = len(d) < 63 and 2 ** len(d) <= n_permutations
-    n_flips = 2 ** len(d) if exact else n_permutations
-    n_bytes = -(-len(d) // 8)
-    as_far = 0
-    for start in range(0, n_flips, step := max(1, _CELLS // len(d))):
-        rows = min(step, n_flips - start)
-        if exact:
-            flips = ((np.arange(start, start + rows)[:, None] >> np.arange(len(d))) & 1).astype(np.float64)
-        else:
-            drawn = rng.integers(0, 256, (rows, n_bytes), dtype=np.uint8)
-            flips = np.unpackbits(drawn, axis=1, count=len(d)).astype(np.float64)
-        sums = d.sum() - 2 * (flips @ d)  # [rows]: the sum with the flipped signs
-        as_far += int((np.abs(sums) >= observed).sum())
-    return as_far / n_flips if exact else (1 + as_far) / (1 + n_flips)
+    if exact:
+        sums = np.zeros(1)  # under all signs of the users so far
+        for difference in d:
+            sums = np.concatenate([sums + difference, sums - difference])
+        return float((np.abs(sums) >= observed).mean())
+    eights = np.concatenate([d, np.zeros(-len(d) % 8)]).reshape(-1, 8)
+    sums = np.zeros(n_permutations)  # under drawn signs, [R]
+    for table in eights @ _SIGNS:  # [256]: eight users' sum under each of their signs; a byte draws one
+        sums += table[rng.integers(0, 256, n_permutations, dtype=np.uint8)]
+    return (1 + int((np.abs(sums) >= observed).sum())) / (1 + n_permutations)
 
 
 def bootstrap_interval(
@@ -84,10 +86,15 @@ def bootstrap_interval(
     values = values[~np.isnan(values)]
     if not len(values):
         return np.nan, np.nan
-    means = np.empty(n_resamples)
-    for start in range(0, n_resamples, step := max(1, _CELLS // len(values))):
-        rows = min(step, n_resamples - start)
-        means[start : start + rows] = values[rng.integers(0, len(values), (rows, len(values)))].mean(-1)
+    distinct, counts = np.unique(values, return_counts=True)
+    if _FEW * len(distinct) < len(values):  # hits and shares of few targets: draw how often each value comes up
+        drawn = rng.multinomial(len(values), counts / len(values), n_resamples)  # [R, M]
+        means = drawn @ distinct / len(values)
+    else:
+        means = np.empty(n_resamples)
+        for start in range(0, n_resamples, step := max(1, _CELLS // len(values))):
+            rows = min(step, n_resamples - start)
+            means[start : start + rows] = values[rng.integers(0, len(values), (rows, len(values)))].mean(-1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

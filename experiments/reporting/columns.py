@@ -48,3 +48,13 @@ def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:
         if metric not in known and metric != LIVE_K:
             raise unknown_name("metric", metric, known)
     return [metric for metric in names if metric in known]
+
+
+def definitions_of(metric: str) -> tuple[str, ...]:
+    """Return the keys under which a run's definitions explain a metric: family and subset.
+
+    >>> definitions_of("recall@20:novel")
+    ('recall@20:novel', 'recall@n', 'recall', ':novel')
+    """
+    family, _, rest = metric.partition("@")
+    return metric, f"{family}@n", family, f":{rest.partition(':')[2]}"

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from experiments.files import replacing, write_text
-from experiments.reporting.columns import choose
+from baselines.errors import BadInput
+from experiments.files import write_text
+from experiments.reporting.answers import answers, table_with_verdicts
+from experiments.reporting.columns import definitions_of
+from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
-from experiments.reporting.report import write_report
+from experiments.reporting.report import Report, write_report
 from experiments.reporting.runs import REFUSED, Run, Study, load_runs
+from experiments.reporting.summary import Summary
 
-_KEPT = ("config.yaml", "run.json", "metrics.jsonl", "results.json")
+_READ = (
+    "study", "arm", "dataset", "method", "seed", "stochastic", "protocol", "candidate_set", "n_users", "interests",
+    "model", "fit",
+)  # fmt: skip
+"""What is kept of results.json as it stands; of its metrics and groups, what the report shows."""
 
 
 def keep(folder: Path, results: Path) -> int:
     """Copy the finished runs of a study into `results`/<study>, without models and lists; return how many.
 
-    Of the arrays by user, those of the main table's metrics are kept: what its significance marks are made from.
-    A run that is there already is replaced.
+    The report of the copies is the report of the runs, byte for byte: they hold what it reads and little besides. A run
+    that is there already is replaced.
     """
     runs = load_runs(folder)
-    study = Study.read(folder, runs)
-    target = results / study.name
+    summary = Summary(runs, Study.read(folder, runs))
+    target = results / summary.study.name
+    if target.resolve() == folder.resolve():
+        raise BadInput(f"{folder} is what --keep {results} would write: name another folder, or the runs themselves")
+    metrics, tested = (
+        summary.metrics,
+        summary.tested,
+    )  # a column that no run holds is refused before anything is written
     target.mkdir(parents=True, exist_ok=True)
     if (folder / "study.json").exists():
         shutil.copyfile(folder / "study.json", target / "study.json")
@@ -34,42 +49,87 @@ def keep(folder: Path, results: Path) -> int:
         replica = target / path.relative_to(folder)
         replica.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, replica)
-    metrics = choose(study.columns, {metric for run in runs for metric in run.test})
     for run in runs:
-        _copy(run, target / run.dataset / run.arm / str(run.seed), metrics)
+        _copy(run, target / run.dataset / run.arm / str(run.seed), metrics, tested)
     return len(runs)
 
 
 def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
     """Write the report of every study in `results`, `document` with all main tables and plots, and README's blocks.
 
-    README's block `NAME` gets the main table of the study NAME, for each study that README has a block for.
+    README's block `NAME` gets the main tables of the study NAME, a block `NAME/DATASET` that of one dataset with its
+    verdicts, for each that README has a block for.
     """
-    reports = [write_report(path.parent) for path in sorted(results.glob("*/study.json"))]
-    sections, blocks = [], {}
-    for report in reports:
-        study = report.summary.study
-        table = report.main_table().render("md")
-        blocks[study.name] = table
-        link = os.path.relpath(report.path, document.parent)
-        pictures = sorted(report.path.parent.glob("*.png"))
-        plots = "\n\n".join(f"![{plot.stem}]({os.path.relpath(plot, document.parent)})" for plot in pictures)
-        sections.append(f"## {study.name}\n\n{study.question}\n\n{table}\n\n[The whole report]({link})\n\n{plots}")
+    reports = [write_report(path.parent, formats=()) for path in sorted(results.glob("*/study.json"))]
     head = "Written by `make results` from the run directories in `results/`; no number here is typed by hand."
+    sections = [part for report in reports for part in _section(report, document)]
     write_text(document, "\n\n".join(["# Results", head, *sections]) + "\n")
     if readme is not None:
         text = readme.read_text(encoding="utf-8")
+        blocks = {name: block for report in reports for name, block in _blocks(report).items()}
         update_readme(readme, {name: block for name, block in blocks.items() if f"<!-- BEGIN {name} -->" in text})
     return [report.path for report in reports]
 
 
-def _copy(run: Run, target: Path, metrics: Sequence[str]) -> None:
-    """Copy one run's text files and the per-user arrays of `metrics`."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in _KEPT:
-        if (run.folder / name).exists():
-            shutil.copyfile(run.folder / name, target / name)
-    arrays = {f"metric/{metric}": run.per_user(metric) for metric in metrics}
-    kept = {name: values.astype(np.float32) for name, values in arrays.items() if values is not None}
-    with replacing(target / "per_user.npz") as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, user_id=run.users, **kept)  # type: ignore[arg-type]
+def _section(report: Report, document: Path) -> list[str]:
+    """What the document says of one study, in paragraphs."""
+    study = report.summary.study
+    folder = os.path.relpath(report.path.parent, document.parent)
+    whole = f"{study.question} [The whole report]({folder}/report.md) tells how to read the tables."
+    return [f"## {study.name}", whole, *answers(report.summary, report.plots, heading="###", prefix=f"{folder}/")]
+
+
+def _blocks(report: Report) -> dict[str, str]:
+    name, datasets = report.summary.study.name, list(report.summary.datasets)
+    tables = [report.main_table(dataset).render("md").strip() for dataset in datasets]
+    return {name: "\n\n".join(tables)} | {
+        f"{name}/{dataset}": table_with_verdicts(report.summary, dataset) for dataset in datasets
+    }
+
+
+def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:
+    """Write what is kept of one run: the columns of the table, by user those that are tested."""
+    learnt = _curve(run.folder)
+    settings = (run.folder / "config.yaml").read_bytes() if (run.folder / "config.yaml").exists() else None
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    if settings is not None:
+        (target / "config.yaml").write_bytes(settings)
+    if learnt is not None:
+        (target / "metrics.jsonl.gz").write_bytes(gzip.compress(learnt, mtime=0))
+    _write_compact_json(target / "run.json", run.record)
+    _write_compact_json(target / "results.json", _shown(run, metrics))
+    write_compact(PerUser(run.folder), tested, target)
+
+
+def _curve(folder: Path) -> bytes | None:
+    """Return metrics.jsonl, be it of a run or of a kept one."""
+    plain, packed = folder / "metrics.jsonl", folder / "metrics.jsonl.gz"
+    return plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes()) if packed.exists() else None
+
+
+def _shown(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
+    """Return the part of results.json that the report reads."""
+    results = run.results
+    groups: Mapping[str, Mapping[str, Mapping[str, Any]]] = results.get("test_groups") or {}
+    told: Mapping[str, str] = results.get("definitions") or {}
+    families = {part for metric in metrics for part in definitions_of(metric)}
+    return {
+        **{key: results[key] for key in _READ if key in results},
+        "test": {name: value for name, value in run.test.items() if name in metrics or "@" not in name},
+        "test_groups": {
+            by: {label: _of_group(means, metrics) for label, means in labelled.items()}
+            for by, labelled in groups.items()
+        },
+        "definitions": {name: text for name, text in told.items() if name in families},
+    }
+
+
+def _of_group(means: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
+    """The means that the report may show: those of its columns, or any where it has none of them."""
+    shown = [name for name in metrics if name in means] or list(means)
+    return {name: means[name] for name in dict.fromkeys(("n_users", *shown)) if name in means}
+
+
+def _write_compact_json(path: Path, value: object) -> None:
+    write_text(path, json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n")

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Repeats:
             counts.update(run.live_k)
         return {k: n / counts.total() for k, n in sorted(counts.items())}
 
-    @property
+    @cached_property
     def users(self) -> NDArray[np.str_]:
         """Ids of the test users, ascending, [U] str."""
         return np.sort(self.runs[0].users)
@@ -95,17 +96,33 @@ class Repeats:
         Raises:
             BadInput: seeds that were tested on different users.
         """
-        total = np.zeros(len(self.runs[0].users))
+        if metric not in self._averages:  # a baseline is asked for the same metric by every arm
+            self._averages[metric] = self._average(metric)
+        return self._averages[metric]
+
+    @cached_property
+    def _averages(self) -> dict[str, NDArray[np.float64] | None]:
+        return {}
+
+    @cached_property
+    def _orders(self) -> Sequence[NDArray[np.int64]]:
+        """Where each of `users` stands in each run, [S] of [U]."""
+        orders = []
         for run in self.runs:
-            values = run.per_user(metric)
-            if values is None:
-                return None
-            order = np.argsort(run.users, kind="stable")
-            if not np.array_equal(run.users[order], self.users):
+            orders.append(np.argsort(run.users, kind="stable"))
+            if not np.array_equal(run.users[orders[-1]], self.users):
                 raise BadInput(
                     f"{self.runs[0].folder} and {run.folder} were tested on different users: a paired test needs the "
                     "same ones; run both with the same split"
                 )
+        return orders
+
+    def _average(self, metric: str) -> NDArray[np.float64] | None:
+        total = np.zeros(len(self.users))
+        for run, order in zip(self.runs, self._orders, strict=True):
+            values = run.per_user(metric)
+            if values is None:
+                return None
             total += values[order]
         return total / len(self.runs)
 

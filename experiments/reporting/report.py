@@ -10,13 +10,16 @@ from pathlib import Path
 
 from baselines.errors import BadInput
 from experiments.reporting import tables
-from experiments.reporting.columns import LIVE_K
+from experiments.reporting.answers import answers
+from experiments.reporting.canvas import Plot, slug
+from experiments.reporting.columns import definitions_of
 from experiments.reporting.comparison import LEVEL, N_PERMUTATIONS
-from experiments.reporting.plots import Plot, draw, slug
+from experiments.reporting.plots import draw
 from experiments.reporting.repeats import leaves
 from experiments.reporting.runs import Run, Study, load_runs, refusals, unfinished
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
+from experiments.reporting.verdicts import N_DEVIATIONS
 
 _SUFFIXES = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
@@ -28,10 +31,12 @@ class Report:
     Attributes:
         path: report.md.
         summary: what it was made of.
+        plots: the pictures beside it.
     """
 
     path: Path
     summary: Summary
+    plots: Sequence[Plot]
 
     def main_table(self, dataset: str | None = None) -> Table:
         """Return the table that answers the study's question, on all datasets or on one; see `tables.main`."""
@@ -43,7 +48,7 @@ def main_table(runs: Sequence[Run], study: Study) -> Table:
     return tables.main(Summary(runs, study))
 
 
-def write_report(folder: Path, out: Path | None = None) -> Report:
+def write_report(folder: Path, out: Path | None = None, formats: Sequence[str] = tuple(_SUFFIXES)) -> Report:
     """Write the report of the run directories below `folder`, from files alone; the same files give the same bytes.
 
     Written aside and moved into place, so that a report is whole or absent; a former report is replaced.
@@ -51,6 +56,7 @@ def write_report(folder: Path, out: Path | None = None) -> Report:
     Args:
         folder: a study's folder, or any folder of comparable runs.
         out: the report's folder; None = `folder`/report.
+        formats: in which each table gets a file of its own, besides its place in report.md.
 
     Raises:
         BadInput: what `load_runs` refuses, or an `out` that holds something other than a report.
@@ -67,16 +73,17 @@ def write_report(folder: Path, out: Path | None = None) -> Report:
     found |= {"significance": tables.significance(summary), "cost": tables.cost(summary)}
     shown = {name: table for name, table in found.items() if table is not None and table.rows}
     for name, table in shown.items():
-        for format, suffix in _SUFFIXES.items():
-            (writing / f"{slug(name)}.{suffix}").write_text(table.render(format), encoding="utf-8")
-    text = _markdown(summary, shown, draw(summary, writing), folder)
+        for format in formats:
+            (writing / f"{slug(name)}.{_SUFFIXES[format]}").write_text(table.render(format), encoding="utf-8")
+    plots = draw(summary, writing)
+    text = _markdown(summary, shown, plots, folder)
     (writing / "report.md").write_text(text, encoding="utf-8")
     shutil.rmtree(former, ignore_errors=True)
     if out.exists():
         out.replace(former)
     writing.replace(out)
     shutil.rmtree(former, ignore_errors=True)
-    return Report(out / "report.md", summary)
+    return Report(out / "report.md", summary, plots)
 
 
 def _markdown(summary: Summary, shown: Mapping[str, Table], plots: Sequence[Plot], folder: Path) -> str:
@@ -84,9 +91,8 @@ def _markdown(summary: Summary, shown: Mapping[str, Table], plots: Sequence[Plot
     parts = [
         f"# {summary.study.name}\n",
         f"{summary.study.question}\n" if summary.study.question else "",
-        shown["main"].render("md"),
         _reading(summary),
-        *(f"![{plot.caption}]({plot.file})\n\n{plot.caption}\n" for plot in plots),
+        *(f"{part}\n" for part in answers(summary, plots, heading="##")),
         "## By group, interests and cost\n",
         *details,
         "## Significance\n" if "significance" in shown else "",
@@ -109,16 +115,19 @@ def _reading(summary: Summary) -> str:
     lines = ["The best value of a column is **bold**, the second best _italic_ (underlined in LaTeX)."]
     if any(arm.spread(metric) is not None for arm in summary.repeats for metric in summary.metrics):
         lines.append("± is the standard deviation over seeds; arms without randomness and single seeds show none.")
-        lines.append("The tests below are over users, not seeds: a difference of less than two ± is not a result.")
+        lines.append(
+            f"The tests are over users, not seeds: a difference of less than {N_DEVIATIONS} ± is not a result, and the "
+            "sentences below the tables call it not different."
+        )
     test = (
         f"p < {LEVEL:g} in a two-sided paired sign-flip test over the test users ({N_PERMUTATIONS:,} sign flips, "
-        "metrics averaged over seeds), Holm-adjusted over the metrics shown"
+        "metrics averaged over seeds), Holm-adjusted over the metrics tested"
     )
     if summary.against_baseline:
         lines.append(f"↑ ↓: higher, lower than {summary.baseline}; †: the best differs from the second best; {test}.")
     elif summary.best_against_second:
         lines.append(f"†: the best differs from the second best; {test}.")
-    whole = [m for m in summary.metrics if m != LIVE_K and all(run.per_user(m) is None for run in summary.runs[:1])]
+    whole = [m for m in summary.tested if all(run.per_user(m) is None for run in summary.runs[:1])]
     if whole:
         lines.append(f"No mark is possible on {', '.join(whole)}: one number for the whole test, not one per user.")
     return "\n".join(lines) + "\n"
@@ -154,10 +163,7 @@ def _definitions(summary: Summary) -> str:
     told: dict[str, str] = {}
     for run in summary.runs:
         told |= run.results.get("definitions") or {}
-    shown: dict[str, None] = {}
-    for metric in summary.metrics:
-        family, _, rest = metric.partition("@")
-        shown |= dict.fromkeys((metric, f"{family}@n", family, f":{rest.partition(':')[2]}"))
+    shown = dict.fromkeys(key for metric in summary.metrics for key in definitions_of(metric))
     lines = [f"* `{name}`: {told[name]}" for name in sorted(shown, key=lambda name: name[0] == ":") if name in told]
     return "\n".join(["## Metrics\n", *lines]) + "\n" if lines else ""
 

@@ -6,7 +6,6 @@ U users.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.errors import BadInput
+from experiments.reporting.per_user import PerUser
 
 PARTIAL = ".partial"
 """Ending of a run directory that is being worked on."""
@@ -94,31 +94,17 @@ class Run:
         return sum(k * n for k, n in self.live_k.items()) / n_users if n_users else None
 
     @cached_property
+    def _per_user(self) -> PerUser:
+        return PerUser(self.folder)
+
+    @property
     def users(self) -> NDArray[np.str_]:
         """Ids of the test users, [U] str."""
-        users = self._array("user_id")
-        if users is None:
-            raise BadInput(f"{self.folder / 'per_user.npz'} has no array 'user_id': expected the test users' ids")
-        return users.astype(str)
+        return self._per_user.users
 
     def per_user(self, metric: str) -> NDArray[np.float64] | None:
         """One metric of each test user [U] float64, NaN where undefined; None for a metric of the whole corpus."""
-        values = self._array(f"metric/{metric}")
-        if values is not None and len(values) != len(self.users):
-            raise BadInput(
-                f"{self.folder / 'per_user.npz'}: metric/{metric} has {len(values)} entries for "
-                f"{len(self.users)} users; delete the run and run it again"
-            )
-        return None if values is None else values.astype(np.float64)
-
-    def _array(self, key: str) -> NDArray[Any] | None:
-        path = self.folder / "per_user.npz"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                found: NDArray[Any] | None = arrays.get(key)
-                return found
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise BadInput(f"cannot read {path} ({error}): delete the run and run it again") from error
+        return self._per_user.metric(metric)
 
 
 @dataclass(frozen=True)
@@ -131,7 +117,11 @@ class Study:
         arms: each arm's configuration, in the order of the tables.
         baseline: the arm that the others are tested against, or None.
         columns: the metrics of the main table; empty for the default set.
-        x: the model setting on the horizontal axis of the plots, or None.
+        x: what the curves vary, in words; the horizontal axis of their plots, or None.
+        curves: name -> its arms, each with its place on that axis, a number or a word.
+        plots: what is drawn, (vertical, horizontal); empty for the default set.
+        rivals: arms of which the report says who is above and who below; empty for the baseline alone.
+        judged_by: the metrics of these words.
     """
 
     name: str
@@ -140,6 +130,10 @@ class Study:
     baseline: str | None = None
     columns: Sequence[str] = ()
     x: str | None = None
+    curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    plots: Sequence[Sequence[str]] = ()
+    rivals: Sequence[str] = ()
+    judged_by: Sequence[str] = ()
 
     @classmethod
     def read(cls, folder: Path, runs: Sequence[Run]) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from experiments.reporting import columns
 from experiments.reporting.comparison import Comparison, against, best_against_second
 from experiments.reporting.repeats import Repeats
 from experiments.reporting.runs import Run, Study
+from experiments.reporting.verdicts import Verdict, verdicts
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,29 @@ class Summary:
         return columns.choose(self.study.columns, known)
 
     @cached_property
+    def tested(self) -> Sequence[str]:
+        """The columns that have a better direction: what differences are tested on."""
+        return [metric for metric in self.metrics if columns.better(metric)]
+
+    @cached_property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """What is drawn: (vertical, horizontal), a column against the study's `x` or against another column."""
+        if self.study.plots:
+            shown = {*self.metrics, self.study.x}
+            return [(y, x) for y, x in self.study.plots if {y, x} <= shown]
+        accuracy = next((name for name in self.metrics if columns.better(name) > 0), None)
+        tail = next((name for name in self.metrics if re.match(r"(recall|ndcg|hit_rate).*:tail", name)), None)
+        coverage = next((name for name in self.metrics if name.startswith("coverage@")), None)
+        if accuracy is None:
+            return []
+        against_x = [(name, self.study.x) for name in dict.fromkeys((accuracy, tail)) if name and self.study.x]
+        return [*against_x, *((accuracy, rival) for rival in (coverage, tail) if rival not in (None, accuracy))]
+
+    def curves_of(self, arm: str) -> Sequence[str]:
+        """Return the curves that an arm lies on."""
+        return [name for name, curve in self.study.curves.items() if arm in curve]
+
+    @cached_property
     def baseline(self) -> str | None:
         """The arm that the others are tested against, where it has been run."""
         name = self.study.baseline
@@ -62,23 +87,44 @@ class Summary:
 
     @cached_property
     def against_baseline(self) -> Sequence[Comparison]:
-        """Every arm against the baseline of its dataset, on every metric shown that has a value per user."""
+        """Every arm against the baseline of its dataset, on every tested column that has a value per user."""
         found: list[Comparison] = []
         for arms in self.datasets.values():
             for baseline in (repeats for repeats in arms if repeats.arm == self.baseline):
                 for repeats in arms:
                     if repeats is not baseline:
-                        found += against(repeats, baseline, self.metrics)
+                        found += against(repeats, baseline, self.tested)
         return found
 
     @cached_property
     def best_against_second(self) -> Sequence[Comparison]:
-        """On every dataset and metric shown that has a value per user, the best arm against the second best."""
-        return [found for arms in self.datasets.values() for found in best_against_second(arms, self.metrics)]
+        """On every dataset and tested column that has a value per user, the best arm against the second best."""
+        return [found for arms in self.datasets.values() for found in best_against_second(arms, self.tested)]
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Sequence[Verdict]]:
+        """By dataset: who is above and who below each of the study's rivals, on the metrics that it judges by."""
+        return {dataset: self._verdicts(dataset, arms) for dataset, arms in self.datasets.items()}
 
     def only(self, dataset: str) -> Summary:
         """Return the summary of one dataset; comparisons stay within a dataset, so none is made again."""
         part = Summary([run for run in self.runs if run.dataset == dataset], self.study)
         for name in ("against_baseline", "best_against_second"):
             part.__dict__[name] = [found for found in getattr(self, name) if found.dataset == dataset]
+        part.__dict__["verdicts"] = {dataset: self.verdicts[dataset]}
         return part
+
+    def _verdicts(self, dataset: str, arms: Sequence[Repeats]) -> list[Verdict]:
+        found: list[Verdict] = []
+        judged = [metric for metric in self.study.judged_by if metric in self.tested]
+        names = self.study.rivals or ((self.baseline,) if self.baseline else ())
+        for rival in (arm for name in names for arm in arms if arm.arm == name):
+            curves = set(self.curves_of(rival.arm))
+            others = [arm for arm in arms if arm is not rival and (not curves or curves & {*self.curves_of(arm.arm)})]
+            if rival.arm == self.baseline:  # tested already, for the marks
+                chosen = {arm.arm for arm in others}
+                made = [one for one in self.against_baseline if one.dataset == dataset and one.arm in chosen]
+            else:
+                made = [one for arm in others for one in against(arm, rival, judged)]
+            found += verdicts(rival, arms, [one for one in made if one.metric in judged])
+        return found

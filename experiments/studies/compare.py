@@ -1,6 +1,10 @@
 """How do the methods compare, under one protocol, against references that cost nothing?
 
-Command: `adaptive-mi study compare --data D --seeds 3`. Cost: 1-2 minutes on the synthetic data (2 cores, one seed).
+Every method at the settings that the same number of trials found for it (`experiments/tuned`); the single vector also
+at 256 coordinates, as many as four interests of width 64 have together. Known beforehand: item-kNN and a user's own
+past items are above several published multi-interest numbers (Amazon Beauty, RetailRocket).
+
+Command: `adaptive-mi study compare --data D --tuned --seeds 3`. Cost: to be filled in.
 """
 
 from experiments.studies.definition import StudyDefinition
@@ -9,16 +13,16 @@ STUDY = StudyDefinition(
     name="compare",
     question="How do the methods compare, under one protocol, against references without a gradient?",
     arms={
-        name: {"method": name}
-        for name in (
-            "most_popular",
-            "history_repeat",
-            "item_knn",
-            "repeat_then_item_knn",
-            "ease",
-            "mean_pooling",
-            "comirec_sa",
-        )
+        **{
+            name: {"method": name}
+            for name in ("most_popular", "history_repeat", "item_knn", "repeat_then_item_knn", "ease", "mean_pooling")
+        },
+        "mean_pooling_width_256": {"method": "mean_pooling", "scoring": {"width": 256}},
+        **{
+            name: {"method": name}
+            for name in ("gru4rec", "sasrec", "nonlinear", "mind", "comirec_dr", "comirec_sa", "remi")
+        },
     },
     baseline="item_knn",
+    rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
 )

@@ -12,6 +12,8 @@ from baselines.errors import unknown_name
 STUDIES = {
     "compare": "experiments.studies.compare",
     "k_sensitivity": "experiments.studies.k_sensitivity",
+    "regularization": "experiments.studies.regularization",
+    "aggregation": "experiments.studies.aggregation",
     "similarity": "experiments.studies.similarity",
 }
 """name -> module with a `STUDY`; a new study is its file and one line here."""
@@ -33,7 +35,14 @@ class StudyDefinition:
         arms: name -> nested settings of its runs; `method` is required, everything else has its default.
         baseline: the arm that the others are tested against.
         columns: the metrics of the main table.
-        x: the model's knob on the horizontal axis of the plots; None = there is none.
+        x: what the curves vary, in words; the horizontal axis of their plots. None = there are no curves.
+        curves: name -> its arms, each with its place on the axis: a number, or a word where `x` has no scale. An arm
+            may lie on several curves; one on none is a reference, drawn as a level.
+        plots: what is drawn, as (vertical, horizontal): a metric against `x` or against another metric. Empty =
+            accuracy and tail accuracy against `x`, accuracy against coverage and against tail accuracy.
+        rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
+            curves where it lies on one. Empty = the baseline alone.
+        judged_by: the metrics of these words.
         common: settings of all arms, as far as an arm's method knows them.
     """
 
@@ -43,6 +52,10 @@ class StudyDefinition:
     baseline: str
     columns: tuple[str, ...] = COLUMNS
     x: str | None = None
+    curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    plots: tuple[tuple[str, str], ...] = ()
+    rivals: tuple[str, ...] = ()
+    judged_by: tuple[str, ...] = ("recall@20", "recall@50")
     common: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -47,8 +47,13 @@ class TrainingConfig:
     monitor: str = "recall@50"
     """The validation metric that picks the best step."""
 
-    threads: int = 0
-    """Torch threads; 0 = as many as torch chooses."""
+    compile: bool = False
+    """Let torch compile the extractor, where a C++ compiler is at hand. It takes half a minute; `bench training` tells
+    whether that pays."""
+
+    threads: int = 1
+    """Torch threads of a training step; 0 = as many as torch chooses. A step of usual size is faster on one than on two
+    (`bench training`). Evaluation uses as many as torch chooses."""
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "learning_rate", "min_history", "evaluate_every", "patience"):

@@ -19,9 +19,11 @@ from baselines.recommender import Recommender
 from baselines.sequences import Sequences
 from experiments.training.batches import TrainingBatches
 from experiments.training.checkpoint import load_checkpoint, save_checkpoint
+from experiments.training.compilation import compile_extractor
 from experiments.training.config import TrainingConfig
 from experiments.training.optimisers import make_optimisers
 from experiments.training.stopwatch import Stopwatch
+from experiments.training.threads import torch_threads
 
 Row = dict[str, float]
 
@@ -100,6 +102,8 @@ def fit(
         positions=config.positions,
     )
     optimisers = make_optimisers(model, config)
+    if config.compile:
+        compile_extractor(model)
     state = FitState()
     parts: dict[str, Any] = {"model": model, **optimisers}
     if checkpoint is not None and checkpoint.exists():
@@ -113,8 +117,11 @@ def fit(
     n_since = 0  # steps in `totals`
     started, first_step = time.perf_counter(), state.step
     model.train()
-    hidden = not sys.stderr.isatty()
-    with tqdm(total=config.max_steps, initial=state.step, unit="step", disable=hidden, dynamic_ncols=True) as bar:
+    hidden, usual_threads = not sys.stderr.isatty(), torch.get_num_threads()
+    with (
+        torch_threads(config.threads),
+        tqdm(total=config.max_steps, initial=state.step, unit="step", disable=hidden, dynamic_ncols=True) as bar,
+    ):
         while state.step < config.max_steps and state.n_stale < config.patience:
             state.step += 1
             with watch.phase("data"):
@@ -138,7 +145,7 @@ def fit(
             bar.update()
 
             if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
-                with watch.phase("validate"):
+                with watch.phase("validate"), torch_threads(usual_threads):
                     model.eval()
                     value = validate()
                     model.train()

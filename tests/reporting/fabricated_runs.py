@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from experiments.registry import find_method
+from experiments.studies.definition import StudyDefinition
 
 FINGERPRINT = "0123456789abcdef"
 PROTOCOL = {"split": "user", "history_share": 0.8, "min_interactions": 5}
@@ -38,7 +43,9 @@ def fabricate_run(
     recall = np.clip(quality + 0.4 * (users - 0.5) + noise, 0, 1)
     novel = np.where(users < 0.2, np.nan, 0.5 * recall)  # some users have no novel target
     per_user = {"recall@20": recall, "recall@50": np.sqrt(recall), "ndcg@20": recall / 2, "recall@20:novel": novel}
+    per_user["recall@50:novel"] = np.sqrt(novel)
     per_user["recall@50:tail80"] = recall * rng.random(n_users) / 2
+    per_user |= {f"hit_rate@{n}": (per_user[f"recall@{n}"] > 0.3).astype(float) for n in (20, 50)}
     per_user = {name: values.astype(np.float32) for name, values in per_user.items()}
     arrays: dict[str, Any] = {f"metric/{name}": values for name, values in per_user.items()}
     arrays |= {"user_id": np.array([f"u{u}" for u in range(n_users)]), "items": np.zeros((n_users, 3), np.int32)}
@@ -51,6 +58,7 @@ def fabricate_run(
         counts = {str(value): int(n) for value, n in zip(*np.unique(k, return_counts=True), strict=True)}
         interests = {"live_k_histogram": counts, "collapsed_share": 0.1, "collapsed": False}
         means |= {"live_k": float(k.mean()), "mean_pairwise_cosine": 0.3 + quality / 10}
+        means |= {"effective_rank": 3 - quality, "dominant_share": 0.4 + quality / 5}
     groups = {
         "activity": {
             "short": {"n_users": 100, "recall@20": quality - 0.05},
@@ -91,5 +99,30 @@ def fabricate_study(folder: Path, seeds: int = 2, **study: Any) -> Path:
         fabricate_run(folder, "adaptive_hdbscan", quality=0.39, seed=seed, **options)
         arms["adaptive_hdbscan"] = {"method": "adaptive_hdbscan"}
     told = {"name": folder.name, "question": "How many interests?", "arms": arms, "baseline": "item_knn", "columns": []}
-    (folder / "study.json").write_text(json.dumps({**told, "x": "n_interests", **study}))
+    curves = {"comirec_sa": {f"comirec_sa_k{k}": k for k in (2, 4, 8)}}
+    told |= {"x": "number of interests K", "curves": curves, "judged_by": ["recall@20"]}
+    (folder / "study.json").write_text(json.dumps({**told, **study}))
+    return folder
+
+
+def fabricate_definition(
+    folder: Path,
+    study: StudyDefinition,
+    *,
+    datasets: Sequence[str] = ("toy",),
+    seeds: int = 2,
+    n_users: int = 60,
+    quality: Callable[[str], float] = lambda arm: 0.3 + 0.01 * (len(arm) % 7),
+) -> Path:
+    """Write runs of every arm of a study as it is defined; return its folder."""
+    for dataset, (arm, settings) in product(datasets, study.arms.items()):
+        method = find_method(settings["method"])
+        trained, model = method.kind == "extractor", settings.get("model", {})
+        for seed in range(seeds if trained else 1):
+            fabricate_run(
+                folder, arm, quality=quality(arm), seed=seed, method=settings["method"], dataset=dataset, model=model,
+                live_k=(model.get("n_interests", 1),) if trained else (), n_users=n_users, stochastic=trained,
+            )  # fmt: skip
+    told = {key: value for key, value in asdict(study).items() if key != "common"}
+    (folder / "study.json").write_text(json.dumps({**told, "name": folder.name}))
     return folder

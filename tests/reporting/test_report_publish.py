@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from fabricated_runs import fabricate_study
+import pytest
+from fabricated_runs import fabricate_definition, fabricate_study
 
+from baselines.errors import BadInput
+from experiments.reporting import report
 from experiments.reporting.publish import keep, publish
-from experiments.reporting.report import main_table
+from experiments.reporting.report import main_table, write_report
 from experiments.reporting.runs import Study, load_runs
+from experiments.studies.definition import find_study
+
+
+@pytest.fixture(autouse=True)
+def _pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw where a test asks for it: pictures take most of the time of a report."""
+    if "with_pictures" not in request.fixturenames:
+        monkeypatch.setattr(report, "draw", lambda *_: [])
+
+
+@pytest.fixture
+def with_pictures() -> None:
+    """Asked for by the tests that look at pictures."""
 
 
 def _table(folder: Path) -> str:
@@ -29,16 +47,99 @@ def test_compact_copies_give_the_same_table(tmp_path: Path) -> None:
 def test_compact_copies_hold_no_lists_and_only_the_tables_metrics(tmp_path: Path) -> None:
     study = fabricate_study(tmp_path / "runs" / "s", columns=["recall@20", "coverage@50"])
     keep(study, tmp_path / "results")
-    with np.load(next((tmp_path / "results").rglob("per_user.npz"))) as arrays:
-        assert set(arrays.files) == {"user_id", "metric/recall@20"}
+    for run in (tmp_path / "results" / "s" / "toy").glob("*/*"):
+        assert {path.name for path in run.iterdir()} == {"run.json", "results.json", "per_user.npz"}
+        with np.load(run / "per_user.npz") as arrays:
+            assert arrays["metrics"].tolist() == ["recall@20"]
 
 
-def test_keeping_twice_changes_nothing(tmp_path: Path) -> None:
+def _reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, datasets: Sequence[str]
+) -> list[dict[str, bytes]]:
+    """The report of a study's fabricated runs, and that of their copies."""
+    fabricate_definition(tmp_path / "whole" / name, find_study(name), datasets=datasets)
+    keep(tmp_path / "whole" / name, tmp_path / "compact")
+    reports = []
+    for place in ("whole", "compact"):
+        monkeypatch.chdir(tmp_path / place)
+        folder = write_report(Path(name)).path.parent
+        reports.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    return reports
+
+
+@pytest.mark.parametrize("name", ["compare", "k_sensitivity", "aggregation"])
+def test_the_report_of_compact_copies_is_the_report_of_the_runs_byte_for_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    whole, compact = _reports(tmp_path, monkeypatch, name, ("one", "two") if name == "compare" else ("one",))
+    assert whole == compact
+
+
+@pytest.mark.usefixtures("with_pictures")
+def test_so_are_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, compact = _reports(tmp_path, monkeypatch, "regularization", ("one",))
+    assert whole == compact
+    assert sum(file.endswith(".png") for file in whole) == 3
+
+
+def test_a_run_as_the_runner_writes_it_is_kept_with_its_settings_and_its_learning_curve(tmp_path: Path) -> None:
+    study = fabricate_study(tmp_path / "runs" / "s", seeds=1)
+    run = study / "toy" / "item_knn" / "0"
+    (run / "config.yaml").write_text("method: item_knn\n")
+    (run / "metrics.jsonl").write_text('{"step": 1}\n')
+    (run / "model").mkdir()
+    keep(study, tmp_path / "results")
+    kept = tmp_path / "results" / "s" / "toy" / "item_knn" / "0"
+    assert {path.name for path in kept.iterdir()} == {
+        "config.yaml", "metrics.jsonl.gz", "run.json", "results.json", "per_user.npz",
+    }  # fmt: skip
+    assert (kept / "config.yaml").read_bytes() == (run / "config.yaml").read_bytes()
+    assert gzip.decompress((kept / "metrics.jsonl.gz").read_bytes()) == (run / "metrics.jsonl").read_bytes()
+
+
+def test_keeping_again_and_keeping_what_was_kept_change_no_byte(tmp_path: Path) -> None:
+    def contents(results: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(results)): path.read_bytes() for path in results.rglob("*") if path.is_file()}
+
     study = fabricate_study(tmp_path / "runs" / "s")
     keep(study, tmp_path / "results")
-    first = _table(tmp_path / "results" / "s")
+    first = contents(tmp_path / "results")
     keep(study, tmp_path / "results")
-    assert _table(tmp_path / "results" / "s") == first
+    keep(tmp_path / "results" / "s", tmp_path / "again")
+    assert contents(tmp_path / "results") == contents(tmp_path / "again") == first
+
+
+def test_runs_are_not_kept_in_their_own_place(tmp_path: Path) -> None:
+    study = fabricate_study(tmp_path / "results" / "s", seeds=1)
+    with pytest.raises(BadInput, match="name another folder"):
+        keep(study, tmp_path / "results")
+    assert len(load_runs(study)) == 6
+
+
+@pytest.mark.usefixtures("with_pictures")
+def test_a_published_report_is_text_and_pictures(tmp_path: Path) -> None:
+    keep(fabricate_study(tmp_path / "runs" / "s"), tmp_path / "results")
+    publish(tmp_path / "results", tmp_path / "RESULTS.md", None)
+    folder = tmp_path / "results" / "s" / "report"
+    assert {path.suffix for path in folder.iterdir()} == {".md", ".png"}
+    assert [path.name for path in folder.glob("*.md")] == ["report.md"]
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert all(f"](results/s/report/{path.name})" in text for path in folder.glob("*.png"))
+
+
+def test_several_datasets_have_a_table_each_with_its_verdicts(tmp_path: Path) -> None:
+    for dataset in ("a", "b"):
+        fabricate_definition(tmp_path / "runs" / "compare", find_study("compare"), datasets=(dataset,))
+    keep(tmp_path / "runs" / "compare", tmp_path / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- BEGIN compare/b -->\n<!-- END compare/b -->\n")
+    publish(tmp_path / "results", tmp_path / "RESULTS.md", readme)
+    text = (tmp_path / "RESULTS.md").read_text()
+    for dataset in ("a", "b"):
+        section = text.split(f"### {dataset}\n")[1].partition("###")[0]
+        assert section.count("| item_knn ") == section.count("* Above item_knn on recall@50") == 1
+        assert section.count("* Above history_repeat on recall@20") == 1
+    assert readme.read_text().count("* Above") == 6
 
 
 def test_a_refused_arm_is_remembered(tmp_path: Path) -> None:
@@ -48,8 +149,8 @@ def test_a_refused_arm_is_remembered(tmp_path: Path) -> None:
     refusal.write_text(json.dumps({"reason": "too many items"}))
     keep(study, tmp_path / "results")
     publish(tmp_path / "results", tmp_path / "RESULTS.md", None)
-    report = tmp_path / "results" / "s" / "report" / "report.md"
-    assert "ease on toy: too many items" in report.read_text()
+    text = (tmp_path / "results" / "s" / "report" / "report.md").read_text()
+    assert "ease on toy: too many items" in text
 
 
 def test_readme_gets_the_tables_it_has_blocks_for_and_the_document_gets_all(tmp_path: Path) -> None:

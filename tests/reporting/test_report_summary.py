@@ -57,7 +57,7 @@ def test_single_seeds_and_methods_without_randomness_show_no_spread(tmp_path: Pa
 
 
 def test_the_order_of_arms_and_runs_changes_no_number(summary: Summary) -> None:
-    turned = replace(summary.study, arms=dict(reversed(summary.study.arms.items())))
+    turned = replace(summary.study, arms=dict(reversed(list(summary.study.arms.items()))))
     other = Summary(list(reversed(summary.runs)), turned)
     assert cells(other) == cells(summary)
     assert set(other.against_baseline) == set(summary.against_baseline)
@@ -180,7 +180,8 @@ def test_the_interest_table_lists_only_arms_with_interests(summary: Summary) -> 
     assert table is not None
     assert [row[0] for row in table.rows] == ["comirec_sa_k2", "comirec_sa_k4", "comirec_sa_k8", "adaptive_hdbscan"]
     assert [row[1] for row in table.rows][:3] == [2.0, 4.0, 8.0]
-    assert list(table.columns) == ["arm", "live K", "mean pairwise cosine", "collapsed share", "collapsed"]
+    rest = ["effective rank", "dominant share", "collapsed share", "collapsed"]
+    assert list(table.columns) == ["arm", "live K", "mean pairwise cosine", *rest]
 
 
 def test_a_metric_that_one_arm_lacks_is_a_dash_there(tmp_path: Path) -> None:

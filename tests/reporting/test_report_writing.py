@@ -49,8 +49,8 @@ def test_every_picture_and_only_these_are_shown_and_small(folder: Path) -> None:
     report = folder / "report"
     pictures = {path.name for path in report.glob("*.png")}
     assert pictures == {
-        "recall-20-by-n_interests-toy.png", "recall-50-tail80-by-n_interests-toy.png", "live-k-toy.png",
-        "trade-off-toy.png",
+        "recall-20-by-number-of-interests-K-toy.png", "recall-50-tail80-by-number-of-interests-K-toy.png",
+        "live-k-toy.png", "trade-off-toy.png",
     }  # fmt: skip
     text = (report / "report.md").read_text()
     assert all(f"]({name})" in text for name in pictures)

@@ -1,0 +1,30 @@
+"""What a study found on one dataset: the table, who is above and below whom, the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.reporting import tables
+from experiments.reporting.canvas import Plot
+from experiments.reporting.summary import Summary
+
+
+def table_with_verdicts(summary: Summary, dataset: str) -> str:
+    """Return the main table of one dataset and its verdicts, Markdown without a newline at the end."""
+    said = [f"* {verdict}" for verdict in summary.verdicts[dataset]]
+    return "\n".join([tables.main(summary.only(dataset)).render("md"), *said]).rstrip()
+
+
+def pictures(plots: Sequence[Plot], dataset: str | None, prefix: str = "") -> list[str]:
+    """Return the plots of a dataset (None = those of all), each with its caption below; files lie below `prefix`."""
+    chosen = [plot for plot in plots if plot.dataset == dataset]
+    return [f"![{plot.caption}]({prefix}{plot.file})\n\n{plot.caption}" for plot in chosen]
+
+
+def answers(summary: Summary, plots: Sequence[Plot], *, heading: str, prefix: str = "") -> list[str]:
+    """Return paragraphs: the plots of all datasets, then every dataset, below a heading where there are several."""
+    parts = pictures(plots, None, prefix)
+    for dataset in summary.datasets:
+        parts += [f"{heading} {dataset}"] if len(summary.datasets) > 1 else []
+        parts += [table_with_verdicts(summary, dataset), *pictures(plots, dataset, prefix)]
+    return parts

@@ -1,0 +1,93 @@
+"""The studies as data: what they vary, and only that."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import get_args
+
+import pytest
+
+from baselines.config import Aggregation, Readout, Representation
+from baselines.regularization import REGULARIZERS
+from experiments.config import RunConfig
+from experiments.registry import METHODS
+from experiments.studies.definition import STUDIES, StudyDefinition, find_study
+from experiments.studies.runner import plan
+
+
+def configs(name: str) -> dict[str, RunConfig]:
+    return {cell.arm: cell.config for cell in plan(find_study(name), 1, [])}
+
+
+@pytest.fixture(params=STUDIES)
+def study(request: pytest.FixtureRequest) -> StudyDefinition:
+    return find_study(request.param)
+
+
+def test_no_two_arms_are_the_same_run(study: StudyDefinition) -> None:
+    runs = [repr(config) for config in configs(study.name).values()]
+    assert len(set(runs)) == len(runs)
+
+
+def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
+    assert {arm for curve in study.curves.values() for arm in curve} <= set(study.arms)
+    assert set(study.rivals) <= set(study.arms)
+    assert set(study.judged_by) <= set(study.columns)
+    assert {name for pair in study.plots for name in pair} <= {*study.columns, study.x}
+    assert bool(study.curves) == (study.x is not None)
+
+
+def test_the_places_of_a_curve_are_all_numbers_or_all_words(study: StudyDefinition) -> None:
+    kinds = {isinstance(x, str) for curve in study.curves.values() for x in curve.values()}
+    assert len(kinds) <= 1
+
+
+def test_compare_holds_every_method_of_the_registry_and_a_single_vector_of_equal_width() -> None:
+    runs = configs("compare")
+    assert {config.method for config in runs.values()} == set(METHODS)
+    wide, four = runs["mean_pooling_width_256"], runs["comirec_sa"]
+    assert wide.scoring.width == 4 * four.scoring.width
+
+
+@pytest.mark.parametrize("method", ["mind", "comirec_dr", "comirec_sa"])
+def test_k_varies_at_equal_width_and_at_equal_budget(method: str) -> None:
+    runs, curves = configs("k_sensitivity"), find_study("k_sensitivity").curves
+    for curve in (curves[method], curves[f"{method}, K × D = 256"]):
+        assert list(curve.values()) == [1, 2, 4, 8, 16]
+        assert [runs[arm].model["n_interests"] for arm in curve] == list(curve.values())
+        assert {runs[arm].method for arm in curve} == {method}
+    assert {runs[arm].scoring.width for arm in curves[method]} == {64}
+    assert {k * runs[arm].scoring.width for arm, k in curves[f"{method}, K × D = 256"].items()} == {256}
+
+
+def test_each_regularizer_is_alone_at_rising_weights() -> None:
+    runs, curves = configs("regularization"), find_study("regularization").curves
+    assert set(curves) == set(REGULARIZERS)
+    for name, curve in curves.items():
+        assert [runs[arm].loss.weights for arm in curve] == [{name: weight} for weight in curve.values()]
+        assert all(low < high for low, high in pairwise(map(float, curve.values())))
+    assert runs["no_regularizer"].loss.weights == {}
+
+
+def test_every_aggregation_and_representation_is_tried_with_every_method() -> None:
+    runs = configs("aggregation")
+    for method in ("comirec_sa", "comirec_dr"):
+        scorings = [config.scoring for config in runs.values() if config.method == method]
+        assert {scoring.aggregation for scoring in scorings} == set(get_args(Aggregation))
+        assert {scoring.representation for scoring in scorings} == set(get_args(Representation))
+        assert {scoring.readout for scoring in scorings} == set(get_args(Readout)) - {"label_aware"}
+
+
+def test_training_reads_out_as_serving_aggregates_but_for_one_control() -> None:
+    same = {
+        "hard": "best_interest",
+        "soft": "soft_interests",
+        "mean": "mean_interests",
+        "attentive": "attentive_interests",
+    }
+    other = [
+        arm
+        for arm, config in configs("aggregation").items()
+        if same[config.scoring.readout] != config.scoring.aggregation
+    ]
+    assert other == ["comirec_sa_soft_then_max", "comirec_dr_soft_then_max"]
