@@ -191,6 +191,8 @@ def _join(scores, offset, joined, total):  # type: ignore[no-untyped-def]
         joined[s] += _log(total[s])
 
 
+# As in `retrieval_kernels`, to more digits: numba's cache sees no change outside a function's own file, so compiled
+# functions do not call across files.
 _NEVER = np.float32(-3e38)  # finite, so that its difference from any score is a number
 _MAGIC = np.float32(1.5 * 2**23)
 _LOG2_E, _LN_2 = np.float32(1 / math.log(2)), np.float32(math.log(2))
