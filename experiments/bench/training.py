@@ -34,6 +34,7 @@ this project."""
 _USERS = 5_000
 _SECONDS = 1.5  # timed for each cell, about
 _COLUMNS = ["examples/s", *(f"{phase} %" for phase in PHASES), "peak MiB"]
+_DIGITS = dict.fromkeys(_COLUMNS, 0) | {"times the plain loop": 1, "times the published loop": 1}
 
 
 def trained_methods() -> list[str]:
@@ -52,8 +53,9 @@ def bench_grid(config: RunConfig, methods: list[str]) -> Table:
             cell = replace(cell, scoring=replace(cell.scoring, max_history=L), training=training)
             rows.append([method, N, L, B, *timed(cell, train)])
     S, D = config.loss.n_negatives, config.scoring.width
-    title = f"full histories: {S} negatives, d = {D}, {n_threads(config)} threads, {resolve_device(config)}"
-    return Table(["method", "items", "L", "B", *_COLUMNS], rows, title)
+    title = f"full histories, one target each: {S} negatives, d = {D}"
+    title += f", {n_threads(config)} threads, {resolve_device(config)}"
+    return Table(["method", "items", "L", "B", *_COLUMNS], rows, title, _DIGITS)
 
 
 def bench_public(config: RunConfig, methods: list[str]) -> Table:
@@ -76,7 +78,7 @@ def bench_public(config: RunConfig, methods: list[str]) -> Table:
         rows.append([method, *measured, speed / yardstick, speed / PUBLIC[method] if method in PUBLIC else None])
     title = f"{dataset.name} at the public settings: B = 128, L = 20, K = 4, 1280 negatives"
     title += f", {n_threads(config)} threads"
-    return Table(["method", *_COLUMNS, "times the plain loop", "times the published loop"], rows, title)
+    return Table(["method", *_COLUMNS, "times the plain loop", "times the published loop"], rows, title, _DIGITS)
 
 
 def n_threads(config: RunConfig) -> int:

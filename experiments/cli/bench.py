@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.errors import BadInput, unknown_name
@@ -36,9 +38,19 @@ def run(arguments: Sequence[str]) -> int:
         raise unknown_name("bench", name, BENCHES)
     given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(arguments[1:]), *arguments[1:]]
     config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, _add_flags)
+    tables = []
     for table in _tables(name, config, namespace.methods):
         show(table, namespace.format)
         say("")
+        tables.append(table)
+    if namespace.keep:
+        from experiments.methods import resolve_device
+        from experiments.reporting.benchmarks import keep_benchmark
+        from experiments.runs import code_version
+
+        command = shlex.join(["adaptive-mi", "bench", *arguments])
+        made = {"command": command, "code": code_version(), "device": resolve_device(config)}
+        say(f"Kept: {keep_benchmark(name, tables, Path(namespace.keep), **made)}")
     return 0
 
 
@@ -59,8 +71,9 @@ def _tables(name: str, config: RunConfig, methods: list[str] | None) -> Iterator
 
 def _add_flags(parser: Any) -> Sequence[str]:
     parser.add_argument("--methods", type=list[str] | None, default=None, help="time these methods only: [mind,sasrec]")
+    parser.add_argument("--keep", type=str | None, default=None, help="keep the tables in this folder of results")
     add_format(parser)
-    return ("format", "methods")
+    return ("format", "methods", "keep")
 
 
 def _data(arguments: Sequence[str]) -> list[str]:
