@@ -107,7 +107,10 @@ def load_run(path: Path) -> RunConfig:
     settings = read_settings(path)
     if "method" not in settings:
         raise BadInput(f"{path} names no method: it is not the config.yaml of a run, or it is damaged.")
-    return make_run(settings)[0]
+    try:
+        return make_run(settings)[0]
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
 
 
 def accepted(settings: Mapping[str, Any]) -> set[str]:
