@@ -31,8 +31,8 @@ class Summary:
         method, dataset, fingerprint: what was tuned on which data.
         monitor: the validation metric.
         n_trials: how many trials the search is to have.
-        n_complete, n_pruned, n_failed: trials that ran to their end; that were given up, being worse than the median of
-            the others at the same validation; whose settings diverged or could not be borne.
+        n_complete, n_pruned, n_failed: trials that ran to their end; that were given up, being in the worse half of
+            those that came as far; whose settings diverged or could not be borne.
         n_interrupted: trials that were killed and repeated; they count for nothing.
         seconds: wall time of the trials, the interrupted ones left out.
         default: the first trial, which is the method's default configuration; None where that failed.
