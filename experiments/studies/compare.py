@@ -7,7 +7,7 @@ past items are above several published multi-interest numbers (Amazon Beauty, Re
 Command: `adaptive-mi study compare --data D --tuned --seeds 3`. Cost: to be filled in.
 """
 
-from experiments.studies.definition import StudyDefinition
+from experiments.studies.definition import HORIZON, StudyDefinition
 
 STUDY = StudyDefinition(
     name="compare",
@@ -25,4 +25,5 @@ STUDY = StudyDefinition(
     },
     baseline="item_knn",
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
+    common=HORIZON,
 )

@@ -184,6 +184,7 @@ class _Halving(optuna.pruners.BasePruner):
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """See optuna; the trial has just reported a validation."""
         n = trial.last_step
+        assert n is not None, "asked after a report"
         if n not in {N_WARM_UP * ONE_IN**rung for rung in range(32)}:
             return False
         finished = study.get_trials(deepcopy=False, states=_FINISHED)
