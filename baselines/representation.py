@@ -105,8 +105,8 @@ def make_representation(kind: Representation, width: int, n_interests: int | Non
     if kind == "concat_mlp":
         if n_interests is None:
             raise BadInput(
-                "representation 'concat_mlp' needs a method with one K for all users, and this one's K varies: take "
-                "'base_attention'."
+                "scoring.representation=concat_mlp needs a method whose users all have the same K interests "
+                "(model.n_interests), and this one presets none; take base_attention, or leave it at separate."
             )
         return ConcatMLP(width, n_interests)
     raise unknown_name("representation", kind, get_args(Representation))

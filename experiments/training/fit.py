@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from baselines.errors import BadInput, unknown_name
 from baselines.recommender import Recommender
+from baselines.regularization import REGULARIZERS
 from baselines.sequences import Sequences
 from experiments.training.batches import TrainingBatches
 from experiments.training.checkpoint import load_checkpoint, save_checkpoint
@@ -181,7 +182,7 @@ def _check_weights(weights: Mapping[str, float], terms: Mapping[str, torch.Tenso
     """Refuse the weight of a term that the model does not have."""
     for name in weights:
         if name not in terms:
-            raise unknown_name("loss term", name, terms)
+            raise unknown_name("loss term", name, {*terms, *REGULARIZERS})
 
 
 def _name_the_term(terms: dict[str, torch.Tensor], step: int) -> str:
