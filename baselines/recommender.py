@@ -18,6 +18,7 @@ from baselines import losses
 from baselines.aggregation import queries, read_out
 from baselines.batch import Batch
 from baselines.config import LossConfig, ScoringConfig
+from baselines.dropout import dropout
 from baselines.errors import BadInput
 from baselines.extractors.causal import CausalExtractor
 from baselines.fused_softmax import fused_sampled_softmax
@@ -29,6 +30,7 @@ from baselines.regularization import REGULARIZERS
 from baselines.representation import make_representation
 from baselines.retrieval import Queries, top_n_of_interests
 from baselines.samplers import Proposal
+from baselines.unit import unit
 
 _ROWS = 256  # users extracted together outside training, always this many, so that a user's bits depend on no neighbour
 _WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)  # history lengths they are padded to; the longest is max_history
@@ -78,7 +80,7 @@ class Recommender(nn.Module, Ranker):
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
         raw = self.table(ids)
-        return F.normalize(raw, dim=-1) if self.scoring.similarity == "cosine" else raw
+        return unit(raw) if self.scoring.similarity == "cosine" else raw
 
     def extract(self, behaviours: Tensor, history_mask: Tensor) -> Interests:
         """Interests as they are scored: unit length over the temperature for `cosine`, over the temperature for `dot`.
@@ -101,12 +103,12 @@ class Recommender(nn.Module, Ranker):
         """What the extractor sees, [B, L, D], of packed item vectors."""
         if self.scoring.similarity == "cosine":
             behaviours = behaviours * math.sqrt(self.scoring.width)
-        return scatter(F.dropout(behaviours, self.scoring.dropout, self.training), history_mask)
+        return scatter(dropout(behaviours, self.scoring.dropout, self.training), history_mask)
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         """Vectors [..., D] as queries: of unit length under `cosine`, over the temperature."""
         if self.scoring.similarity == "cosine":
-            vectors = F.normalize(vectors, dim=-1)
+            vectors = unit(vectors)
         return vectors / self.log_temperature.exp()
 
     def _regularizers(self, interests: Interests) -> Mapping[str, Tensor]:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from baselines.dropout import Dropout
 from baselines.errors import require_number
 from baselines.extractors.causal import CausalExtractor
 
@@ -47,11 +48,10 @@ class GRU4Rec(CausalExtractor):
         del max_history
         require_number("model.n_layers", n_layers, at_least=1)
         require_number("model.hidden_width", hidden_width, at_least=0)
-        require_number("model.dropout", dropout, at_least=0, below=1)
         H = hidden_width or width
         between = dropout if n_layers > 1 else 0.0  # torch drops between layers and warns where there is no between
         self.recurrence = nn.GRU(width, H, n_layers, batch_first=True, dropout=between)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.project = nn.Linear(H, width)
 
     def states(self, history: Tensor, history_mask: Tensor) -> Tensor:

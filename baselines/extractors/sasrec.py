@@ -30,9 +30,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.dropout import Dropout
 from baselines.errors import BadInput, require_number
 from baselines.extractors.causal import CausalExtractor
-from baselines.interests import scatter
+from baselines.interests import pack, scatter
 
 
 class SASRec(CausalExtractor):
@@ -61,12 +62,11 @@ class SASRec(CausalExtractor):
         super().__init__()
         require_number("model.n_layers", n_layers, at_least=1)
         require_number("model.n_heads", n_heads, at_least=1)
-        require_number("model.dropout", dropout, at_least=0, below=1)
         require_number("model.feed_forward_width", feed_forward_width, at_least=0)
         if width % n_heads:
             raise BadInput(f"model.n_heads must divide scoring.width={width}, got {n_heads}.")
         self.position = nn.Parameter(torch.randn(max_history, width) * 0.02)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             _Block(width, n_heads, feed_forward_width or width, dropout) for _ in range(n_layers)
         )
@@ -75,7 +75,7 @@ class SASRec(CausalExtractor):
     def states(self, history: Tensor, history_mask: Tensor) -> Tensor:
         """See `CausalExtractor.states`; rows of padding are 0. Only attention sees padding, all else is packed."""
         place = history_mask.nonzero()[:, 1]  # [n] of each behaviour in its window
-        behaviours = self.dropout(history[history_mask] + F.embedding(place, self.position))  # [n, D]
+        behaviours = self.dropout(pack(history, history_mask) + F.embedding(place, self.position))  # [n, D]
         for block in self.blocks:
             behaviours = block(behaviours, history_mask)
         return scatter(self.norm(behaviours), history_mask)
@@ -93,7 +93,7 @@ class _Block(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(width, feed_forward_width), nn.ReLU(), nn.Linear(feed_forward_width, width)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, behaviours: Tensor, history_mask: Tensor) -> Tensor:
         """Map packed behaviours [n, D] to [n, D]."""
@@ -108,4 +108,4 @@ class _Block(nn.Module):
         q, k, v = (part.view(B, L, self.n_heads, -1).transpose(1, 2) for part in padded.chunk(3, -1))
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # [B, heads, L, D / heads]
         side_by_side: Tensor = attended.transpose(1, 2).flatten(2)  # [B, L, D]
-        return side_by_side[history_mask]
+        return pack(side_by_side, history_mask)
