@@ -15,11 +15,10 @@ _LEVELS = 1 << 16
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, n_dropped: int) -> Tensor:
-        draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device).random_(
-            -(1 << 63), None
-        )
-        level = draws.view(torch.int16)[: values.numel()].view(values.shape)  # uniform over 65,536 levels
+        draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
+        level = draws.random_(-(1 << 63), None).view(torch.int16)[: values.numel()]  # uniform over 65,536 levels
         kept = (level >= n_dropped - _LEVELS // 2).to(values.dtype).mul_(_LEVELS / (_LEVELS - n_dropped))
+        kept = kept.view(values.shape)
         ctx.save_for_backward(kept)
         return values * kept
 

@@ -24,7 +24,8 @@ class _Unit(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         unit, scale = ctx.saved_tensors
         along = torch.linalg.vecdot(gradients[0], unit).unsqueeze(-1)
-        return torch.addcmul(gradients[0], unit, along, value=-1).mul_(scale)
+        across: Tensor = torch.addcmul(gradients[0], unit, along, value=-1)
+        return across.mul_(scale)
 
 
 def unit(vectors: Tensor) -> Tensor:
