@@ -16,7 +16,7 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor) -> Tensor:
         scale = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_(min=_SHORTEST).reciprocal_()
-        unit = vectors * scale
+        unit: Tensor = vectors * scale
         ctx.save_for_backward(unit, scale)
         return unit
 
