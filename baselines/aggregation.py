@@ -77,8 +77,8 @@ def read_out(
 def queries(interests: Interests, target: Tensor, readout: Readout, power: float) -> tuple[Tensor, Tensor]:
     """What scores the target and the candidates, by log-sum-exp of its matches, in training.
 
-    `soft`: all interests; `hard` (ComiRec, eq. 9): the interest that matches the target best; `label_aware` (MIND, eq.
-    8): one vector, the interests weighted by `label_attention`; `mean`: one vector, their mean. Not `attentive`,
+    `soft`: all interests; `hard` (ComiRec): the interest that matches the target best; `label_aware` (MIND): one
+    vector, the interests weighted by `label_attention`; `mean`: one vector, their mean. Not `attentive`,
     which is no log-sum-exp.
 
     Args:
@@ -104,10 +104,12 @@ def queries(interests: Interests, target: Tensor, readout: Readout, power: float
 
 
 def label_attention(match: Tensor, mask: Tensor, power: float) -> Tensor:
-    """Softmax over live interests of sign(m) |m|^power, m [B, K] the match with the target, log importance added.
+    """Softmax over the last dimension, where `mask` is True, of sign(m) |m|^power.
 
-    As in the paper, power 0 weighs all alike, and a large one chooses the best match, m*, provided that |m*| > 1.
-    Powers are taken of m / |m*| and then multiplied by |m*|^power, each capped at 1e15: finite, and still in order.
+    MIND's label-aware attention, m [B, K] being the interests' matches with the target, log importance added; and
+    ComiRec-SA's attention with a power, m [B, K, L] being its scores. As in MIND's paper, power 0 weighs all alike, and
+    a large one chooses the best match, m*, provided that |m*| > 1. Powers are taken of m / |m*| and then multiplied by
+    |m*|^power, each capped at 1e15: finite, and still in order.
     """
     if power == 0:
         return mask / mask.sum(-1, keepdim=True)
