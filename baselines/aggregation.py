@@ -115,7 +115,8 @@ def label_attention(match: Tensor, mask: Tensor, power: float) -> Tensor:
         return mask / mask.sum(-1, keepdim=True)
     best = match.detach().masked_fill(~mask, -torch.inf).amax(-1, keepdim=True).abs().clamp(min=1)  # [B, 1]
     match = match.masked_fill(~mask, 0) / best  # an infinity would spoil the power's gradient
-    logits = match.sign() * match.abs().clamp(1e-6, 1e15 ** (1 / power)) ** power * (best**power).clamp(max=1e15)
+    highest = 10.0 ** min(15 / power, 38)  # its power is 1e15, unless it would not be a float32
+    logits = match.sign() * match.abs().clamp(1e-6, highest) ** power * (best**power).clamp(max=1e15)
     return logits.masked_fill(~mask, -torch.inf).softmax(-1)  # [B, K]
 
 

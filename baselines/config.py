@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from baselines.errors import require_number
+from baselines.errors import BadInput, require_number
 
 Similarity = Literal["dot", "cosine"]
 Readout = Literal["hard", "label_aware", "soft", "mean", "attentive"]
@@ -73,7 +73,7 @@ class ScoringConfig:
     def __post_init__(self) -> None:
         for name in ("width", "max_history", "temperature", "init_std", "memory_budget_mb"):
             require_number(f"scoring.{name}", getattr(self, name), above=0)
-        require_number("scoring.power", self.power)
+        require_number("scoring.power", self.power, at_least=0)
         require_number("scoring.dropout", self.dropout, at_least=0, below=1)
 
 
@@ -107,6 +107,10 @@ class LossConfig:
     def __post_init__(self) -> None:
         require_number("loss.n_negatives", self.n_negatives, above=0)
         require_number("loss.hardness", self.hardness, at_least=0)
+        if self.hardness and self.kind == "full_softmax":
+            raise BadInput(
+                "loss.hardness weighs sampled negatives, and loss.kind=full_softmax draws none; set it to 0."
+            )
         for name, weight in self.weights.items():
             require_number(f"loss.weights.{name}", weight)
 

@@ -34,7 +34,7 @@ def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
     Srivastava et al. 2014, as `F.dropout`; the probability is rounded to a multiple of 1 / 65,536. Draws come from
     torch's default generator.
     """
-    n_dropped = round(probability * _LEVELS)
+    n_dropped = min(round(probability * _LEVELS), _LEVELS - 1)
     if not training or not n_dropped:
         return values
     dropped: Tensor = _Dropout.apply(values.contiguous(), n_dropped)  # type: ignore[no-untyped-call]

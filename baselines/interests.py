@@ -21,11 +21,12 @@ class Interests:
         mask: [B, K] bool, True = live; every user has at least one live interest.
         log_weight: [B, K] float, log importance of each interest; 0 where a method has no opinion.
         assignment: [B, L, K] float, share of each behaviour given to each interest; a row sums to 1, or to 0 for
-            padding and noise. It always sums over K; attention weights that sum over L stay private to the method.
+            padding and noise. It always sums over K; attention weights that sum over L stay private to the method. In
+            training, where nothing reads it, methods that assign after the fact leave it at 0.
         penalties: unweighted scalar training terms by name; empty in eval mode.
-        routing: [B, L, K] float, 0 for padding, the matrix by which behaviours were pooled into interests, whatever it
-            sums over (capsules: K, attention: L); with its gradient, for regularizers. None in eval mode, and where a
-            method pools by none.
+        routing: [B, L, K] float, a row 0 for padding and only there: the matrix by which behaviours were pooled into
+            interests, whatever it sums over (capsules: K, attention: L); with its gradient, for regularizers. None in
+            eval mode, and where a method pools by none.
     """
 
     vectors: Tensor

@@ -127,7 +127,8 @@ class Recommender(nn.Module, Ranker):
         states = self.extractor.states(self._read(behaviours, batch.history_mask), batch.history_mask)  # [B, L, D]
         vectors = self._scaled(states[batch.targets_mask])[:, None]  # [T, 1, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-        return Interests(vectors, mask, vectors.new_zeros(mask.shape), vectors.new_zeros(len(mask), 1, 1))
+        found = Interests(vectors, mask, vectors.new_zeros(mask.shape), vectors.new_zeros(len(mask), 1, 1))
+        return replace(found, penalties=self._regularizers(found))  # 0 of one interest, as at one position
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Named, unweighted scalar terms: `softmax`, the extractor's penalties, and regularizers.

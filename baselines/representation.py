@@ -6,7 +6,7 @@ K = 1, so readouts, ranking and explanation go on as before: the one interest is
 and holds what all live interests held of each behaviour.
 
     concat_mlp        v = W2 relu(W1 [h_1; ...; h_K] + b1) + b2
-    base_attention    v = sum_k a_k h_k,   a = softmax over interests of h_0^T W h_k / sqrt(D),   h_0 the base interest
+    base_attention    v = sum_k a_k h_k,  a = softmax over interests of (W h_0)^T h_k / sqrt(D),  h_0 the base interest
 
 The base interest is the mean of the user's live interests, the one summary of a user that every extractor has. The
 importance that a method gives its interests (`log_weight`) weighs that mean and joins the attention's logits, as it

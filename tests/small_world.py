@@ -54,16 +54,25 @@ def configure() -> Callable[..., RunConfig]:
     """Return `configure(name, seed=0)`: a method's small configuration."""
     from baselines.config import LossConfig, ScoringConfig
     from experiments.config import RunConfig
+    from experiments.registry import find_method
     from experiments.training.config import TrainingConfig
 
     def of(name: str, seed: int = 0) -> RunConfig:
+        its_own = find_method(name).settings
+        hardness, weights = its_own.get("loss.hardness", 0.0), its_own.get("loss.weights", {})
         return RunConfig(
             method=name,
             seed=seed,
             device="cpu",
             scoring=ScoringConfig(width=16, max_history=MAX_HISTORY),
-            loss=LossConfig(n_negatives=40),
-            training=TrainingConfig(max_steps=6, evaluate_every=3, batch_size=32, learning_rate=0.01),
+            loss=LossConfig(n_negatives=40, hardness=hardness, weights=weights),
+            training=TrainingConfig(
+                max_steps=6,
+                evaluate_every=3,
+                batch_size=32,
+                learning_rate=0.01,
+                positions=its_own.get("training.positions", "one"),
+            ),
         )
 
     return of

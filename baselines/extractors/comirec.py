@@ -38,6 +38,8 @@ from baselines.interests import InterestExtractor, Interests, assign, pack, rece
 
 Maps = Literal["shared_over_positions", "per_position"]
 
+_LEAST = 1e-30
+
 
 class ComiRecSA(InterestExtractor):
     """Self-attentive interests.
@@ -94,8 +96,12 @@ class ComiRecSA(InterestExtractor):
             mask=mask,
             log_weight=vectors.new_zeros(mask.shape),
             assignment=assignment,
-            routing=attention.mT if self.training else None,
+            routing=self._routing(attention.mT, history_mask) if self.training else None,
         )
+
+    def _routing(self, attention: Tensor, history_mask: Tensor) -> Tensor:
+        """Attention [B, L, K] whose rows of behaviours are not 0, however little is read: those of padding are."""
+        return attention.clamp(min=_LEAST).masked_fill(~history_mask[..., None], 0)
 
     def _attention(self, scores: Tensor, history_mask: Tensor) -> Tensor:
         """Attention weights [B, K, L] of scores [B, K, L]: they sum over behaviours."""

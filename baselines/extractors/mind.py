@@ -10,7 +10,7 @@ Differs from the paper:
 * The random logits are drawn anew at every step of training. Outside training they are one table, drawn with the
   initial parameters, saved with them and indexed by distance from the end of the history: a user's interests must
   depend on nothing else.
-* K_u is rounded down, which the paper leaves open.
+* K_u is rounded down, which the paper leaves open; n counts the behaviours that are read, at most `max_history`.
 * The ReLU layers after the capsules are an option, off unless asked for: interests without negative coordinates
   cannot reach most of the items' directions. Of ComiRec's two settings of MIND, Books has one layer and Taobao none.
   There is no user profile to join to the capsules.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ _DEFAULTS = {
     "evaluation": ["--training.max_steps=300", "--training.evaluate_every=300"],
     "training": [],
 }
+_FIXED = (  # beside the methods' own knobs, in the training benchmark
+    "--method",
+    "--training.batch_size",
+    "--training.min_history",
+    "--training.positions",
+    "--scoring.max_history",
+)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -36,10 +44,12 @@ def run(arguments: Sequence[str]) -> int:
     name = arguments[0]
     if name not in BENCHES:
         raise unknown_name("bench", name, BENCHES)
+    if name == "training":
+        _refuse_fixed(arguments[1:])
     given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(arguments[1:]), *arguments[1:]]
-    config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, _add_flags)
+    config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, partial(_add_flags, name))
     tables = []
-    for table in _tables(name, config, namespace.methods):
+    for table in _tables(name, config, getattr(namespace, "methods", None)):
         show(table, namespace.format)
         say("")
         tables.append(table)
@@ -69,19 +79,35 @@ def _tables(name: str, config: RunConfig, methods: list[str] | None) -> Iterator
     yield bench_grid(config, methods or trained_methods())
 
 
-def _add_flags(parser: Any) -> Sequence[str]:
-    parser.add_argument("--methods", type=list[str] | None, default=None, help="time these methods only: [mind,sasrec]")
+def _add_flags(name: str, parser: Any) -> Sequence[str]:
+    parser.usage = f"adaptive-mi bench {name} [--data NAME|PATH] [any setting below] ..."
+    parser.description = f"Measure {BENCHES[name]}."
+    own = ["format", "keep"]
+    if name == "training":
+        text = "time these methods only: [mind,sasrec]"
+        parser.add_argument("--methods", type=list[str] | None, default=None, help=text)
+        own.append("methods")
     parser.add_argument("--keep", type=str | None, default=None, help="keep the tables in this folder of results")
     add_format(parser)
-    return ("format", "methods", "keep")
+    return own
+
+
+def _refuse_fixed(arguments: Sequence[str]) -> None:
+    """Refuse what the training benchmark decides itself, rather than leave it unheard."""
+    for flag in (argument.partition("=")[0] for argument in arguments):
+        if flag in _FIXED or flag.startswith("--model."):
+            raise BadInput(
+                f"{flag} cannot be set here: every method (or those of --methods) is timed with its own defaults, on "
+                "batches that the benchmark chooses."
+            )
 
 
 def _data(arguments: Sequence[str]) -> list[str]:
     """The data to measure on, where the caller names none."""
+    if any(argument.startswith("--data") or argument in ("-h", "--help") for argument in arguments):
+        return []
     from experiments.data.registry import locate
 
-    if any(argument.startswith("--data") for argument in arguments):
-        return []
     try:
         locate("amazon-beauty", None)
     except BadInput:

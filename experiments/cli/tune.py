@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baselines.errors import BadInput
-from experiments.cli.arguments import make_run
+from experiments.cli.arguments import accepted, make_run
 from experiments.cli.output import add_format, say, show
 from experiments.cli.overrides import OpenParser
 from experiments.registry import METHODS, find_method
 from experiments.settings import flatten, nest
+from experiments.training.config import HORIZON
 from experiments.tuning.space import space_of
 from experiments.tuning.tuned import PACKAGED, tuned_path, write_tuned
 
@@ -31,7 +32,10 @@ def run(arguments: Sequence[str]) -> int:
     method = arguments[0]
     find_method(method)
     namespace, overrides = _parser(method).parse(arguments[1:])
-    given = {key: value for settings in overrides for key, value in flatten(settings).items()}
+    known = accepted({"method": method})
+    given = {key: value for settings in overrides for key, value in flatten(settings, known).items()}
+    if "training.max_steps" in known:
+        given = {"training.max_steps": HORIZON} | given
     if given.pop("method", method) != method:
         raise BadInput(f"the method to tune is {method}, as said first; leave 'method' out of the settings.")
     config, _ = make_run(nest({"method": method, **given}))
@@ -67,7 +71,8 @@ def _parser(method: str) -> OpenParser:
         prog=f"adaptive-mi tune {method}",
         usage="%(prog)s [--data NAME|PATH] [--trials N] [--out FOLDER] [--tuned-dir FOLDER] [--config YAML] [settings]",
         description=f"Search the settings of {method} on validation users alone; the first trial is the default "
-        "configuration.\nKilled, the same command goes on where it was.",
+        f"configuration. A trial trains for {HORIZON} steps unless told otherwise.\n"
+        "Killed, the same command goes on where it was.",
         epilog="\n".join(
             [
                 "Any setting of a run may follow (`adaptive-mi train --help` tells them); it holds in every trial, and",

@@ -10,7 +10,8 @@ Beauty and RetailRocket: log-sum-exp above max at every K.
 Command: `adaptive-mi study aggregation --data D --tuned --seeds 3`. Cost: to be filled in.
 """
 
-from experiments.studies.definition import HORIZON, StudyDefinition
+from experiments.studies.definition import StudyDefinition
+from experiments.training.config import HORIZON
 
 _METHODS = ("comirec_sa", "comirec_dr")
 _ONE = {"readout": "hard", "aggregation": "best_interest"}  # a merged vector is the only interest: all readouts agree
@@ -41,5 +42,5 @@ STUDY = StudyDefinition(
     plots=(("hit_rate@20", _AGGREGATOR), ("hit_rate@50", _AGGREGATOR)),
     rivals=tuple(f"{method}_max" for method in _METHODS),
     judged_by=("hit_rate@20", "hit_rate@50"),
-    common=HORIZON,
+    common={"training": {"max_steps": HORIZON}},
 )

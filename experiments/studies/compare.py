@@ -1,13 +1,14 @@
 """How do the methods compare, under one protocol, against references that cost nothing?
 
-Every method at the settings that the same number of trials found for it (`experiments/tuned`); the single vector also
+Every method at the settings that the same number of trials found for it (`experiments/tuned`), trained twice as long as
+in those trials; the single vector also
 at 256 coordinates, as many as four interests of width 64 have together. Known beforehand: item-kNN and a user's own
 past items are above several published multi-interest numbers (Amazon Beauty, RetailRocket).
 
 Command: `adaptive-mi study compare --data D --tuned --seeds 3`. Cost: to be filled in.
 """
 
-from experiments.studies.definition import HORIZON, StudyDefinition
+from experiments.studies.definition import StudyDefinition
 
 STUDY = StudyDefinition(
     name="compare",
@@ -25,5 +26,4 @@ STUDY = StudyDefinition(
     },
     baseline="item_knn",
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
-    common=HORIZON,
 )

@@ -25,10 +25,6 @@ COLUMNS = (
 """The metrics of a main table, where a study does not choose others."""
 
 
-HORIZON = {"training": {"max_steps": 2_000}}
-"""The longest training in a study of tuned arms: that for which they were tuned."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class StudyDefinition:
     """A question put to data.

@@ -10,7 +10,8 @@ Command: `adaptive-mi study k_sensitivity --data D --tuned --seeds 3`. Cost: to 
 
 from collections.abc import Mapping
 
-from experiments.studies.definition import COLUMNS, HORIZON, StudyDefinition
+from experiments.studies.definition import COLUMNS, StudyDefinition
+from experiments.training.config import HORIZON
 
 _METHODS = ("mind", "comirec_dr", "comirec_sa")
 _EQUAL_BUDGET = {1: 256, 2: 128, 4: 64, 8: 32, 16: 16}  # K -> D at K x D = 256
@@ -49,5 +50,5 @@ STUDY = StudyDefinition(
     plots=(("recall@50", _K), ("recall@50:tail80", _K), ("mean_pairwise_cosine", _K)),
     rivals=("item_knn", *(_name(method, 1, width) for method in _METHODS for width in (64, 256))),
     judged_by=("recall@50",),
-    common=HORIZON,
+    common={"training": {"max_steps": HORIZON}},
 )

@@ -7,7 +7,8 @@ accuracy, as a short training on MovieLens-100K told. REMI's weight of 100 is ab
 Command: `adaptive-mi study regularization --data D --tuned --seeds 3`. Cost: to be filled in.
 """
 
-from experiments.studies.definition import HORIZON, StudyDefinition
+from experiments.studies.definition import StudyDefinition
+from experiments.training.config import HORIZON
 
 _WEIGHTS = {
     "cosine": (0.01, 0.1, 1.0),
@@ -36,5 +37,5 @@ STUDY = StudyDefinition(
     curves=_CURVES,
     plots=(("recall@50", _WEIGHT), ("mean_pairwise_cosine", _WEIGHT), ("recall@50", "mean_pairwise_cosine")),
     judged_by=("recall@50",),
-    common=HORIZON,
+    common={"training": {"max_steps": HORIZON}},
 )

@@ -9,7 +9,9 @@ Command: `adaptive-mi study similarity --data D --seeds 2`. Cost: about 10 minut
 from experiments.studies.definition import COLUMNS, StudyDefinition
 
 _DOT = {"similarity": "dot", "temperature": 1.0}
+_COSINE = {"similarity": "cosine", "temperature": 0.07}
 _HARD = {"readout": "hard", "aggregation": "best_interest"}
+_SOFT = {"readout": "soft", "aggregation": "soft_interests"}
 
 STUDY = StudyDefinition(
     name="similarity",
@@ -18,11 +20,11 @@ STUDY = StudyDefinition(
     arms={
         "item_knn": {"method": "item_knn"},
         "mean_pooling_dot": {"method": "mean_pooling", "scoring": _DOT},
-        "mean_pooling_cosine": {"method": "mean_pooling"},
+        "mean_pooling_cosine": {"method": "mean_pooling", "scoring": _COSINE},
         "comirec_sa_dot_hard": {"method": "comirec_sa", "scoring": {**_DOT, **_HARD}},
-        "comirec_sa_dot_soft": {"method": "comirec_sa", "scoring": _DOT},
-        "comirec_sa_cosine_hard": {"method": "comirec_sa", "scoring": _HARD},
-        "comirec_sa_cosine_soft": {"method": "comirec_sa"},
+        "comirec_sa_dot_soft": {"method": "comirec_sa", "scoring": {**_DOT, **_SOFT}},
+        "comirec_sa_cosine_hard": {"method": "comirec_sa", "scoring": {**_COSINE, **_HARD}},
+        "comirec_sa_cosine_soft": {"method": "comirec_sa", "scoring": {**_COSINE, **_SOFT}},
     },
     baseline="mean_pooling_cosine",
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from baselines.extractors.causal import CausalExtractor
 from baselines.recommender import Recommender
 
 
@@ -26,17 +27,19 @@ def compile_extractor(model: Recommender, tell: Callable[[str], None] | None = N
     if device.type == "cpu" and shutil.which(compiler) is None:  # a GPU's kernels come from Triton, which torch brings
         say(f"note: training.compile is left undone: there is no C++ compiler '{compiler}' (CXX names another).")
         return False
-    extractor.compile(dynamic=True)
-    random = torch.get_rng_state()
+    written = "states" if isinstance(extractor, CausalExtractor) else "forward"  # what training calls
+    setattr(extractor, written, torch.compile(getattr(extractor, written), dynamic=True))
     try:
-        for B, L in ((3, 2), (4, 3)):  # two sizes, so that the general code is tried too
-            history = torch.randn(B, L, model.scoring.width, device=device, requires_grad=True)
-            extractor(history, torch.ones(B, L, dtype=torch.bool, device=device)).vectors.square().sum().backward()
+        with torch.random.fork_rng():
+            for B, L in ((3, 2), (4, 3)):  # two sizes, so that the general code is tried too
+                history = torch.randn(B, L, model.scoring.width, device=device, requires_grad=True)
+                found = extractor(history, torch.ones(B, L, dtype=torch.bool, device=device))
+                found.vectors.square().sum().backward()
     except Exception as error:  # whatever the compiler's many layers raise, the way out is the same
-        extractor._compiled_call_impl = None
-        say(f"note: training.compile is left undone: torch cannot compile {type(extractor).__name__} ({type(error)}).")
+        delattr(extractor, written)
+        name = type(extractor).__name__
+        say(f"note: training.compile is left undone: torch cannot compile {name} ({type(error).__name__}).")
         return False
     finally:
-        torch.set_rng_state(random)
         model.zero_grad(set_to_none=True)
     return True

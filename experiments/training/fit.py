@@ -22,7 +22,7 @@ from experiments.training.batches import TrainingBatches
 from experiments.training.checkpoint import load_checkpoint, save_checkpoint
 from experiments.training.compilation import compile_extractor
 from experiments.training.config import TrainingConfig
-from experiments.training.optimisers import make_optimisers
+from experiments.training.optimisers import make_optimisers, set_step_size
 from experiments.training.stopwatch import Stopwatch
 from experiments.training.threads import torch_threads
 
@@ -113,7 +113,7 @@ def fit(
     for former in state.rows:
         tell(former)
 
-    watch = Stopwatch()
+    watch = Stopwatch(torch.cuda.synchronize) if device == "cuda" else Stopwatch()
     totals: dict[str, torch.Tensor] = {}
     n_since = 0  # steps in `totals`
     started, first_step = time.perf_counter(), state.step
@@ -138,6 +138,7 @@ def fit(
                 model.zero_grad(set_to_none=True)
                 total.backward()  # type: ignore[no-untyped-call]
             with watch.phase("optimiser"):
+                set_step_size(optimisers, config, state.step)
                 for optimiser in optimisers.values():
                     optimiser.step()
             n_since += 1

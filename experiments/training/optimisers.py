@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from baselines.recommender import Recommender
 from experiments.training.config import TrainingConfig
 from experiments.training.lazy_adam import LazyAdam
+
+
+def set_step_size(optimisers: Mapping[str, torch.optim.Optimizer], config: TrainingConfig, step: int) -> None:
+    """Let step `step`, counted from 1, be as long as the schedule says."""
+    left = 1 - (step - 1) / config.max_steps if config.schedule == "linear" else 1.0
+    for optimiser in optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * left
 
 
 def make_optimisers(model: Recommender, config: TrainingConfig) -> dict[str, torch.optim.Optimizer]:

@@ -1,13 +1,14 @@
 """The search: trials one after another, each told to a journal before the next; killed at any moment, it goes on.
 
 Optuna's tree-structured Parzen estimator proposes (Bergstra et al., "Algorithms for Hyper-Parameter Optimization",
-NIPS 2011). Of the trials that reach 2, 4, 8, ... validations the better half goes on (asynchronous successive halving,
+NIPS 2011). Of the trials that reach 4, 8, ... validations the better half goes on (asynchronous successive halving,
 Li et al., MLSys 2020), so that what is chosen has been trained to the end without all trials having to be.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -39,8 +40,9 @@ JOURNAL = "trials.log"
 """In a search's folder: optuna's journal of its trials."""
 
 N_RANDOM = 8  # trials before the estimator takes over from random draws, the default included
-N_WARM_UP = 2  # validations of every trial; at that number and at each doubling of it ...
-ONE_IN = 2  # ... this share of the trials that came so far goes on
+N_WARM_UP = 4  # validations of every trial; at that number and at each doubling of it ...
+ONE_IN = 2  # ... this share of the trials that came so far goes on, ...
+N_RIVALS = 3  # ... once so many came
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -134,14 +136,16 @@ class Search:
         """Fit, and return the best validation value and its step."""
         dataset, monitor = self.bench.dataset, config.training.monitor
         method = prepare(config, self.bench)
-        number = itertools.count(1)
+        number, best = itertools.count(1), -math.inf
 
         def validate() -> float:
             return quick(method, dataset.validation, monitor, self.bench.context, config.evaluation)
 
         def on_row(row: Row) -> None:
-            trial.report(row[f"validation/{monitor}"], next(number))
-            if trial.should_prune():
+            nonlocal best
+            n, best = next(number), max(best, row[f"validation/{monitor}"])  # by its best a trial is chosen
+            trial.report(best, n)
+            if row["step"] < config.training.max_steps and trial.should_prune():
                 raise optuna.TrialPruned
 
         fitted = fit_method(method, dataset.train, validate, config, on_row=on_row)
@@ -157,7 +161,6 @@ class Search:
         return Summary(
             method=self.method,
             dataset=self.bench.dataset.name,
-            fingerprint=self.bench.dataset.fingerprint(),
             monitor=self.config.training.monitor,
             n_trials=max(n_trials, len(complete) + len(pruned)),  # a longer search was there before
             n_complete=len(complete),
@@ -190,7 +193,7 @@ class _Halving(optuna.pruners.BasePruner):
         finished = study.get_trials(deepcopy=False, states=_FINISHED)
         rivals = [other.intermediate_values[n] for other in finished if n in other.intermediate_values]
         n_better = sum(value > trial.intermediate_values[n] for value in rivals)
-        return n_better >= max(1, (len(rivals) + 1) // ONE_IN)
+        return len(rivals) >= N_RIVALS and n_better >= (len(rivals) + 1) // ONE_IN
 
 
 def _sampler(seed: int, n_done: int) -> optuna.samplers.BaseSampler:

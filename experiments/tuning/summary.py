@@ -28,7 +28,7 @@ class Summary:
     """A search, finished or not.
 
     Attributes:
-        method, dataset, fingerprint: what was tuned on which data.
+        method, dataset: what was tuned on which data.
         monitor: the validation metric.
         n_trials: how many trials the search is to have.
         n_complete, n_pruned, n_failed: trials that ran to their end; that were given up, being in the worse half of
@@ -41,7 +41,6 @@ class Summary:
 
     method: str
     dataset: str
-    fingerprint: str
     monitor: str
     n_trials: int
     n_complete: int

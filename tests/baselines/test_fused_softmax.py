@@ -84,3 +84,16 @@ def test_where_every_negative_is_a_hit_there_is_nothing_to_lose() -> None:
     found = value_and_gradients(fused_sampled_softmax(*inputs, target, target.expand(4)), inputs)
     for value in found:
         torch.testing.assert_close(value, torch.zeros_like(value))
+
+
+@pytest.mark.parametrize("n_interests", [1, 4])
+@pytest.mark.parametrize("S", [1, 7, 64, 1280])
+@pytest.mark.parametrize("remove", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_nan_anywhere_is_seen_in_the_loss(name: str, remove: bool, S: int, n_interests: int) -> None:
+    """The kernel is compiled as if there were none; that training has diverged must not be hidden by it."""
+    for place in {0, S // 3, S // 2, S - 1}:
+        inputs, ids = draw(B=3, K=n_interests, S=S, N=2 * S + 9, scale=5.0, seed=place)
+        broken = inputs[NAMES.index(name)]
+        broken[place % len(broken), -1] = torch.nan
+        assert torch.isnan(fused_sampled_softmax(*inputs, *ids, remove_accidental_hits=remove)), f"at {place}"

@@ -106,3 +106,11 @@ def test_a_method_that_reads_no_prefixes_refuses_targets_at_every_position() -> 
     every = Batch(windows.history, windows.history_mask, windows.history, windows.history_mask, windows.user)
     with pytest.raises(BadInput, match=r"positions=every needs .* \(gru4rec, sasrec\).* got ComiRecSA"):
         terms(make(attentive()), every)
+
+
+def test_a_regularizer_is_named_at_every_position_too_and_is_0_of_one_interest() -> None:
+    windows = batch(HISTORIES)
+    every = Batch(windows.history, windows.history_mask, windows.history, windows.history_mask, windows.user)
+    model = make(GRU4Rec(D, L), LossConfig(n_negatives=20, weights={"cosine": 1.0}))
+    for examples in (every, one_target()):
+        assert float(terms(model, examples)["cosine"].detach()) == 0

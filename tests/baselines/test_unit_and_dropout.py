@@ -75,6 +75,13 @@ def test_the_generator_decides_what_is_dropped() -> None:
     assert not torch.equal(drawn[0], drawn[2])
 
 
+def test_a_probability_just_below_one_leaves_next_to_nothing() -> None:
+    torch.manual_seed(0)
+    found = dropout(torch.ones(1000), 1 - 1e-9, training=True)
+    assert (found == 0).float().mean() > 0.99
+    assert torch.isfinite(found).all()
+
+
 def test_a_probability_of_one_is_refused() -> None:
     with pytest.raises(BadInput, match=r"model\.dropout must be a finite number of at least 0 and less than 1, got 1"):
         Dropout(1.0)

@@ -45,6 +45,7 @@ HELPED = [
     ["data", "stats", "--help"],
     ["data", "prepare", "--help"],
     ["study", "k_sensitivity", "--help"],
+    ["bench", "training", "--help"],
     *(["train", "--method", method, "--help"] for method in ("comirec_sa", "item_knn")),
 ]
 

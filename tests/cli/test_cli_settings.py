@@ -201,3 +201,12 @@ def test_an_unknown_verb_names_the_nearest(command: Command) -> None:
     assert "did you mean 'stats'" in command("data", "stat").error
     assert "did you mean 'k_sensitivity'" in command("study", "k_sensitivty").error
     assert "did you mean 'training'" in command("bench", "trainig").error
+
+
+@pytest.mark.parametrize("flag", ["--model.n_interests=8", "--method=mind", "--training.batch_size=64"])
+def test_the_training_benchmark_refuses_what_it_decides_itself(command: Command, flag: str) -> None:
+    assert "cannot be set here: every method" in command("bench", "training", flag).error
+
+
+def test_the_evaluation_benchmark_has_no_flag_it_would_not_hear(command: Command) -> None:
+    assert "unknown key 'methods'" in command("bench", "evaluation", "--methods=[mind]", "--data=synthetic").error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from under_law import Disturbed, assert_same, every_trained_method, odd_and_usual_histories, pad
 
 from baselines.batch import Batch
+from baselines.config import Readout
 from baselines.interests import Interests
 from baselines.recommender import Recommender
 from experiments.data.dataset import Dataset
@@ -100,14 +102,15 @@ def test_garbage_in_dead_slots_changes_no_ranking_and_no_diagnostic(
 
 @every_trained_method
 @garbage
-@pytest.mark.parametrize("readout", ["hard", "label_aware", "soft"])
+@pytest.mark.parametrize("readout", get_args(Readout))
 @pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax"])
 def test_garbage_in_dead_slots_changes_no_loss_and_no_gradient(
     model: Recommender, training: Batch, garbage: float, readout: str, kind: str
 ) -> None:
     model.train()
     model.scoring = replace(model.scoring, readout=readout)  # type: ignore[arg-type]
-    model.loss = replace(model.loss, kind=kind)  # type: ignore[arg-type]
+    hardness = 0.0 if kind == "full_softmax" else model.loss.hardness
+    model.loss = replace(model.loss, kind=kind, hardness=hardness)  # type: ignore[arg-type]
     clean, clean_gradients = losses(model, training), gradients(model, training)
     inner = model.extractor
     model.extractor = Disturbed(inner, garbage)

@@ -62,4 +62,10 @@ class Disturbed(InterestExtractor):
         vectors = torch.where(mask[..., None], with_garbage(found.vectors, 1), self.garbage)[:, order]
         log_weight = torch.where(mask, with_garbage(found.log_weight, 1), self.garbage)[:, order]
         assignment = torch.cat([found.assignment, found.assignment.new_zeros(*history_mask.shape, self.n_more)], 2)
-        return Interests(vectors, mask[:, order], log_weight, assignment[..., order], found.penalties)
+        routing = None
+        if found.routing is not None:  # of a dead slot it may hold anything, too
+            routing = torch.cat(
+                [found.routing, found.routing.new_full((*history_mask.shape, self.n_more), self.garbage)], 2
+            )
+            routing = routing[..., order].masked_fill(~history_mask[..., None], 0)
+        return Interests(vectors, mask[:, order], log_weight, assignment[..., order], found.penalties, routing)

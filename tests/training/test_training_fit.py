@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from baselines.interests import InterestExtractor, Interests
 from baselines.recommender import Recommender
 from baselines.samplers import UniformProposal
 from experiments.data.dataset import Dataset
-from experiments.training.config import TrainingConfig
+from experiments.training.config import Schedule, TrainingConfig
 from experiments.training.fit import DivergedError, FitResult, Row, fit
+from experiments.training.optimisers import make_optimisers, set_step_size
 from experiments.training.stopwatch import Stopwatch
 
 CONFIG = TrainingConfig(max_steps=12, evaluate_every=3, batch_size=16, learning_rate=0.01, patience=99)
@@ -130,10 +132,13 @@ def test_a_finished_run_resumed_takes_no_step(dataset: Dataset, tmp_path: Path) 
 
 
 def test_more_steps_can_be_asked_for_later_and_means_stay_means(dataset: Dataset, tmp_path: Path) -> None:
-    file = tmp_path / "state.pt"
-    run(make(dataset), dataset, replace(CONFIG, max_steps=4), checkpoint=file)
-    rows = run(make(dataset), dataset, replace(CONFIG, max_steps=6), checkpoint=file).rows
-    every = run(make(dataset), dataset, replace(CONFIG, max_steps=6, evaluate_every=1)).rows
+    file, constant = (
+        tmp_path / "state.pt",
+        replace(CONFIG, schedule="constant"),
+    )  # another goes by how many there will be
+    run(make(dataset), dataset, replace(constant, max_steps=4), checkpoint=file)
+    rows = run(make(dataset), dataset, replace(constant, max_steps=6), checkpoint=file).rows
+    every = run(make(dataset), dataset, replace(constant, max_steps=6, evaluate_every=1)).rows
     assert [row["step"] for row in rows] == [3, 4, 6]
     for row, steps in zip(rows, ([0, 1, 2], [3], [4, 5]), strict=True):
         mean = sum(every[i]["loss/softmax"] for i in steps) / len(steps)
@@ -275,6 +280,13 @@ def test_a_crash_while_saving_leaves_the_former_checkpoint_whole(
     assert [path.name for path in saved.parent.iterdir()] == ["state.pt"]
 
 
+def test_a_phase_lasts_until_the_device_is_done() -> None:
+    watch = Stopwatch(lambda: time.sleep(0.02))
+    with watch.phase("one"):
+        pass
+    assert watch.seconds["one"] >= 0.02
+
+
 def test_the_stopwatch_sums_phases_even_of_a_block_that_fails() -> None:
     watch = Stopwatch()
     for _ in range(2):
@@ -284,3 +296,16 @@ def test_the_stopwatch_sums_phases_even_of_a_block_that_fails() -> None:
         raise Killed
     assert watch.seconds.keys() == {"one", "two"}
     assert all(seconds >= 0 for seconds in watch.seconds.values())
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [("linear", [1.0, 0.75, 0.5, 0.25]), ("constant", [1.0] * 4)])
+def test_the_step_size_follows_its_schedule_for_all_parameters(
+    dataset: Dataset, schedule: Schedule, expected: list[float]
+) -> None:
+    config = TrainingConfig(max_steps=4, learning_rate=0.08, schedule=schedule)
+    optimisers = make_optimisers(make(dataset), config)
+    assert optimisers.keys() == {"adam", "lazy_adam"}
+    for step, share in enumerate(expected, start=1):
+        set_step_size(optimisers, config, step)
+        for optimiser in optimisers.values():
+            assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.08 * share])

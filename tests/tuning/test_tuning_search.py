@@ -19,6 +19,7 @@ from baselines.errors import BadInput, Refused
 from baselines.sequences import Sequences
 from experiments.data.dataset import Dataset
 from experiments.data.splits import EvaluationUsers
+from experiments.training.config import TrainingConfig
 from experiments.training.fit import DivergedError, fit
 from experiments.tuning import search as tuning
 from experiments.tuning.search import JOURNAL, Search
@@ -63,7 +64,7 @@ def test_the_first_trial_is_the_default_and_the_best_is_never_worse(done: tuple[
     assert summary.default is not None
     assert summary.best is not None
     assert summary.default.settings["scoring.temperature"] == 0.07
-    assert summary.default.settings["training.learning_rate"] == 0.005
+    assert summary.default.settings["training.learning_rate"] == TrainingConfig().learning_rate
     assert summary.default.value == first.value
     assert summary.best.value == max(t.value for t in (first, *others) if t.state is TrialState.COMPLETE and t.value)
     assert summary.best.value >= summary.default.value
