@@ -83,7 +83,7 @@ def _parser(method: str) -> OpenParser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--trials", type=int, default=20, help="trials in all, earlier ones included (default: 20)")
+    parser.add_argument("--trials", type=int, default=12, help="trials in all, earlier ones included (default: 12)")
     parser.add_argument("--out", default="runs", help="trials are kept in OUT/tune/DATASET/METHOD (default: runs)")
     parser.add_argument("--tuned-dir", help="FOLDER/DATASET/METHOD.yaml is written (default: the package's own)")
     add_format(parser)

@@ -20,7 +20,7 @@ LEVEL = 0.05
 """A mark is shown where the adjusted p-value is below this."""
 
 N_PERMUTATIONS = 10_000
-"""Sign flips of a test: the smallest p-value is 1 / 10,001, which Holm over the metrics shown keeps below LEVEL."""
+"""Sign flips of a test: the smallest p-value is 1 / 10,001, which Holm over 500 comparisons keeps below LEVEL."""
 
 N_RESAMPLES = 1_000
 """Resamples of the users for the bootstrap interval of a difference."""
@@ -36,7 +36,7 @@ class Comparison:
         difference: mean over these users of arm minus against.
         low, high: 95 % bootstrap interval of the difference, over users.
         p: of the two-sided paired sign-flip test.
-        adjusted: p after Holm's correction over the metrics of the same family.
+        adjusted: p after Holm's correction over the comparisons of the same family.
     """
 
     dataset: str
@@ -56,9 +56,9 @@ class Comparison:
         return self.adjusted < LEVEL
 
 
-def against(first: Repeats, second: Repeats, metrics: Sequence[str]) -> list[Comparison]:
-    """Compare two arms on the metrics that have a value per user; Holm's family is these metrics."""
-    return _adjusted([found for metric in metrics if (found := _compare(first, second, metric))])
+def against(arms: Sequence[Repeats], rival: Repeats, metrics: Sequence[str]) -> list[Comparison]:
+    """Compare every arm with one on the metrics that have a value per user; Holm's family is all these comparisons."""
+    return _adjusted([found for arm in arms for metric in metrics if (found := _compare(arm, rival, metric))])
 
 
 def best_against_second(arms: Sequence[Repeats], metrics: Sequence[str]) -> list[Comparison]:

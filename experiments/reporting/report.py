@@ -121,7 +121,7 @@ def _reading(summary: Summary) -> str:
         )
     test = (
         f"p < {LEVEL:g} in a two-sided paired sign-flip test over the test users ({N_PERMUTATIONS:,} sign flips, "
-        "metrics averaged over seeds), Holm-adjusted over the metrics tested"
+        "metrics averaged over seeds), Holm-adjusted over all comparisons with the same arm on the dataset"
     )
     if summary.against_baseline:
         lines.append(f"↑ ↓: higher, lower than {summary.baseline}; †: the best differs from the second best; {test}.")

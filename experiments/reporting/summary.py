@@ -91,9 +91,8 @@ class Summary:
         found: list[Comparison] = []
         for arms in self.datasets.values():
             for baseline in (repeats for repeats in arms if repeats.arm == self.baseline):
-                for repeats in arms:
-                    if repeats is not baseline:
-                        found += against(repeats, baseline, self.tested)
+                others = [repeats for repeats in arms if repeats is not baseline]
+                found += against(others, baseline, self.tested)
         return found
 
     @cached_property
@@ -121,10 +120,10 @@ class Summary:
         for rival in (arm for name in names for arm in arms if arm.arm == name):
             curves = set(self.curves_of(rival.arm))
             others = [arm for arm in arms if arm is not rival and (not curves or curves & {*self.curves_of(arm.arm)})]
-            if rival.arm == self.baseline:  # tested already, for the marks
+            if rival.arm == self.baseline:  # tested already, for the marks, which these words must not contradict
                 chosen = {arm.arm for arm in others}
                 made = [one for one in self.against_baseline if one.dataset == dataset and one.arm in chosen]
             else:
-                made = [one for arm in others for one in against(arm, rival, judged)]
+                made = against(others, rival, judged)
             found += verdicts(rival, arms, [one for one in made if one.metric in judged])
         return found

@@ -114,7 +114,7 @@ def significance(summary: Summary) -> Table:
             numbers = [c.n_users, c.difference, c.low, c.high, c.p, c.adjusted]
             rows.append([c.dataset, family, c.arm, c.against, c.metric, *numbers])
     rows.sort(key=lambda row: str(row[0]))
-    title = "Paired sign-flip tests over test users, Holm-adjusted over the metrics"
+    title = "Paired sign-flip tests over test users, Holm-adjusted over all comparisons with the same arm"
     return _by_dataset(summary, columns, rows, title=title)
 
 

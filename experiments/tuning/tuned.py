@@ -42,7 +42,7 @@ def read_tuned(folder: Path, dataset: str, method: str) -> dict[str, Any]:
         where = "" if folder == PACKAGED else f" --tuned-dir {folder}"
         raise BadInput(
             f"{path} is missing: {method} has not been tuned on {dataset}; "
-            f"'adaptive-mi tune {method} --data {dataset} --trials 20{where}' does it."
+            f"'adaptive-mi tune {method} --data {dataset} --trials 12{where}' does it."
         )
     settings = read_settings(path)
     if settings.get("method") != method:

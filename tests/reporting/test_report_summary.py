@@ -11,6 +11,7 @@ import pytest
 from fabricated_runs import fabricate_run, fabricate_study
 
 from baselines.errors import BadInput
+from experiments.evaluation.significance import holm
 from experiments.reporting import tables
 from experiments.reporting.report import main_table
 from experiments.reporting.runs import Run, Study, load_runs
@@ -64,9 +65,21 @@ def test_the_order_of_arms_and_runs_changes_no_number(summary: Summary) -> None:
     assert [row[0] for row in tables.main(other).rows] == [row[0] for row in reversed(tables.main(summary).rows)]
 
 
-def test_an_arm_left_out_changes_no_comparison_of_the_others_with_the_baseline(summary: Summary) -> None:
+def test_an_arm_left_out_changes_only_the_correction_for_the_number_of_comparisons(summary: Summary) -> None:
     fewer = Summary([run for run in summary.runs if run.arm != "most_popular"], summary.study)
-    assert set(fewer.against_baseline) < set(summary.against_baseline)
+    whole = {(one.arm, one.metric): one for one in summary.against_baseline}
+    assert len(fewer.against_baseline) < len(whole)
+    for one in fewer.against_baseline:
+        same = whole[one.arm, one.metric]
+        assert replace(one, adjusted=0) == replace(same, adjusted=0)
+        assert one.p <= one.adjusted <= same.adjusted
+
+
+def test_all_comparisons_with_an_arm_are_one_family(summary: Summary) -> None:
+    found = summary.against_baseline
+    assert len({one.arm for one in found}) > 1
+    adjusted = holm(np.array([one.p for one in found]))
+    assert [one.adjusted for one in found] == pytest.approx(adjusted.tolist())
 
 
 def test_marks_appear_where_and_only_where_the_adjusted_p_value_is_below_one_in_twenty(summary: Summary) -> None:

@@ -132,10 +132,8 @@ def test_a_finished_run_resumed_takes_no_step(dataset: Dataset, tmp_path: Path) 
 
 
 def test_more_steps_can_be_asked_for_later_and_means_stay_means(dataset: Dataset, tmp_path: Path) -> None:
-    file, constant = (
-        tmp_path / "state.pt",
-        replace(CONFIG, schedule="constant"),
-    )  # another goes by how many there will be
+    file = tmp_path / "state.pt"
+    constant = replace(CONFIG, schedule="constant")  # the other goes by how many steps there will be
     run(make(dataset), dataset, replace(constant, max_steps=4), checkpoint=file)
     rows = run(make(dataset), dataset, replace(constant, max_steps=6), checkpoint=file).rows
     every = run(make(dataset), dataset, replace(constant, max_steps=6, evaluate_every=1)).rows
