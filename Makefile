@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh machine with Python >= 3.11:
 #   make compare [DATA=path-or-name] [SEEDS=n]   install, run the main comparison, print the table
 #   make test                                    install, lint, type-check, run the tests
-# Also: make test-slow (real data, long), make results (all documents anew from results/), make bench (speed).
+# Also: make tune DATA=... (settings of every method, hours), make test-slow (real data, long), make results (all documents
+# anew from results/), make bench (speed).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,10 @@ OUT ?= runs
 # Settings of the runs. On the synthetic data validation recall is flat from 1,500 steps on; real logs need the default.
 SETTINGS ?= $(if $(filter synthetic,$(DATA)),--training.max_steps 1500)
 
-.PHONY: install compare test test-slow lint results bench clean
+TUNED := item_knn repeat_then_item_knn ease mean_pooling gru4rec sasrec nonlinear mind comirec_dr comirec_sa remi
+TRIALS ?= 12
+
+.PHONY: install compare tune test test-slow lint results bench clean
 
 install: $(STAMP)
 
@@ -25,6 +29,9 @@ $(STAMP): pyproject.toml
 
 compare: $(STAMP)
 	$(BIN)/adaptive-mi study compare --data $(DATA) --seeds $(SEEDS) --out $(OUT) --resume $(SETTINGS)
+
+tune: $(STAMP)
+	for method in $(TUNED); do $(BIN)/adaptive-mi tune $$method --data $(DATA) --trials $(TRIALS) --out $(OUT) || exit 1; done
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest

@@ -70,7 +70,7 @@ def bench_public(config: RunConfig, methods: list[str]) -> Table:
             dataset.train, width=64, max_history=20, n_interests=4, batch_size=128, n_negatives=1280, n_steps=60
         )
     blank = [None] * (len(_COLUMNS) - 1)
-    rows: list[list[object]] = [["plain loop (comirec_sa)", yardstick, *blank, 1.0, None]]
+    rows: list[list[object]] = [["plain loop (comirec_sa, CPU)", yardstick, *blank, 1.0, None]]
     for method in methods:
         cell = with_method(config, method)
         cell = replace(cell, training=replace(cell.training, batch_size=128, min_history=4))

@@ -11,7 +11,7 @@ from baselines.errors import BadInput
 from experiments.cli.output import add_format, say, show
 from experiments.cli.overrides import OpenParser
 from experiments.studies.definition import STUDIES, find_study
-from experiments.tuning.tuned import PACKAGED, read_tuned
+from experiments.tuning.tuned import PACKAGED, read_tuned, require_tuned
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -47,7 +47,10 @@ def run(arguments: Sequence[str]) -> int:
     bench = Workbench.of(load_dataset(cells[0].config.data))
     name = bench.dataset.name
     if namespace.tuned:  # only the loaded dataset knows its name
-        tuned = partial(read_tuned, Path(namespace.tuned_dir or PACKAGED), name)
+        tuned_dir, methods = Path(namespace.tuned_dir or PACKAGED), dict.fromkeys(cell.config.method for cell in cells)
+        if others := require_tuned(tuned_dir, name, bench.dataset.fingerprint(), methods):
+            say(f"note: tuned on data of another fingerprint: {', '.join(others)}.")
+        tuned = partial(read_tuned, tuned_dir, name)
         cells = plan(study, namespace.seeds, overrides, tuned)
     command = shlex.join(["adaptive-mi", "study", *arguments])
     run_study(study, cells, bench, folder, command=command, resume=namespace.resume)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baselines.errors import BadInput
+from baselines.errors import BadInput, Refused
 from experiments.cli.arguments import accepted, make_run
 from experiments.cli.output import add_format, say, show
 from experiments.cli.overrides import OpenParser
@@ -59,7 +59,12 @@ def run(arguments: Sequence[str]) -> int:
             write_tuned(result, method, summary.best.settings, [*lines, *about])
 
     search = Search(method, given, dataset)
-    summary = search.run(namespace.trials, Path(namespace.out) / "tune" / dataset.name / method, tell)
+    try:
+        summary = search.run(namespace.trials, Path(namespace.out) / "tune" / dataset.name / method, tell)
+    except Refused as refusal:  # there is nothing to choose where it cannot be fitted, and studies leave it out
+        write_tuned(result, method, {}, [f"{method} declines {dataset.name}: {refusal}", *about])
+        say(f"note: {method} declines {dataset.name}: {refusal}\n\nTuned settings: {result}, the defaults")
+        return 0
     show(summary.table(), namespace.format)
     say(f"\nTuned settings: {result}")
     return 0

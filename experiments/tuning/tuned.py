@@ -29,21 +29,32 @@ def write_tuned(path: Path, method: str, flat: Mapping[str, Any], header: Iterab
     write_text(path, comment + yaml.safe_dump({"method": method, **nest(flat)}, sort_keys=False, allow_unicode=True))
 
 
+def require_tuned(folder: Path, dataset: str, fingerprint: str, methods: Iterable[str]) -> list[str]:
+    """Make sure that every method has tuned settings on a dataset, and return those tuned on other data of that name.
+
+    Raises:
+        BadInput: some have none; names them all, with the command that makes them.
+    """
+    paths = {name: tuned_path(folder, dataset, name) for name in methods if space_of(name, n_items=0)}
+    missing = [name for name, path in paths.items() if not path.exists()]
+    if missing:
+        where = "" if folder == PACKAGED else f" --tuned-dir {folder}"
+        raise BadInput(
+            f"not tuned on {dataset} yet: {', '.join(missing)}; "
+            f"'adaptive-mi tune {missing[0]} --data {dataset} --trials 12{where}' does it, and so on for each."
+        )
+    return [name for name, path in paths.items() if f", data {fingerprint}\n" not in path.read_text(encoding="utf-8")]
+
+
 def read_tuned(folder: Path, dataset: str, method: str) -> dict[str, Any]:
     """Return the tuned settings of a method, nested; of one with nothing to choose, none but its name.
 
     Raises:
-        BadInput: there are none, with the command that makes them; or the file is none of this method's.
+        BadInput: there are none, or the file is none of this method's.
     """
     if not space_of(method, n_items=0):
         return {"method": method}
     path = tuned_path(folder, dataset, method)
-    if not path.exists():
-        where = "" if folder == PACKAGED else f" --tuned-dir {folder}"
-        raise BadInput(
-            f"{path} is missing: {method} has not been tuned on {dataset}; "
-            f"'adaptive-mi tune {method} --data {dataset} --trials 12{where}' does it."
-        )
     settings = read_settings(path)
     if settings.get("method") != method:
         raise BadInput(f"{path} must hold settings of {method}, found method: {settings.get('method')}.")

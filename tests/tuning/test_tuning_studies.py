@@ -69,7 +69,8 @@ def test_a_study_records_the_tuned_values_it_ran_with(
 
 def test_an_untuned_method_is_told_the_command(command: Command, tmp_path: Path) -> None:
     said = command("study", "compare", *SMALL, "--tuned", f"--tuned-dir={tmp_path}/tuned", f"--out={tmp_path}/runs")
-    assert "item_knn has not been tuned on synthetic; 'adaptive-mi tune item_knn --data synthetic" in said.error
+    assert "not tuned on synthetic yet: item_knn, repeat_then_item_knn, ease, " in said.error
+    assert "'adaptive-mi tune item_knn --data synthetic --trials 12 --tuned-dir" in said.error
     assert not any(tmp_path.iterdir())
 
 
@@ -116,6 +117,6 @@ def packaged() -> list[Path]:
 @pytest.mark.parametrize("path", packaged(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_packaged_file_is_of_a_finished_search_and_reloads(path: Path) -> None:
     read_tuned(tuned.PACKAGED, path.parent.name, path.stem)
-    found = re.match(r"# \S+ on \S+: (\d+) of (\d+) trials", path.read_text())
-    assert found
-    assert found[1] == found[2]
+    head = path.read_text().splitlines()[0]
+    found = re.match(r"# \S+ on \S+: (\d+) of (\d+) trials", head)
+    assert "declines" in head or (found and found[1] == found[2])
