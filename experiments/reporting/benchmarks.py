@@ -33,13 +33,12 @@ def keep_benchmark(name: str, tables: Sequence[Table], results: Path, *, command
     return path
 
 
-def benchmarks(results: Path) -> dict[str, str]:
-    """Return what documents say of each kept benchmark, by name, in Markdown."""
+def benchmarks(results: Path) -> dict[str, list[str]]:
+    """Return what documents say of each kept benchmark, by name: its tables in Markdown, then how they were made."""
     told = {}
     for path in sorted((results / FOLDER).glob("*.json")):
         kept = json.loads(path.read_text(encoding="utf-8"))
-        tables = [Table(**table).render("md").strip() for table in kept["tables"]]
         made = f"`{kept['command']}`, {kept['date']}, code {kept['code_version']}, torch {kept['torch']}, "
         made += f"{kept['device']}, {kept['cores']} cores."
-        told[path.stem] = "\n\n".join([*tables, made])
+        told[path.stem] = [*(Table(**table).render("md").strip() for table in kept["tables"]), made]
     return told

@@ -59,18 +59,18 @@ def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
     """Write the report of every study in `results`, `document` with all main tables and plots, and README's blocks.
 
     README's block `NAME` gets the main tables of the study NAME, a block `NAME/DATASET` that of one dataset with its
-    verdicts, and a block `bench/NAME` a kept benchmark, for each that README has a block for.
+    verdicts, and a block `bench/NAME` a kept benchmark's first table, for each that README has a block for.
     """
     reports = [write_report(path.parent, formats=()) for path in sorted(results.glob("*/study.json"))]
     head = "Written by `make results` from the run directories in `results/`; no number here is typed by hand."
     sections = [part for report in reports for part in _section(report, document)]
     speed = benchmarks(results)
-    sections += [part for name, text in speed.items() for part in (f"## Speed: {name}", text)]
+    sections += [part for name, told in speed.items() for part in (f"## Speed: {name}", *told)]
     write_text(document, "\n\n".join(["# Results", head, *sections]) + "\n")
     if readme is not None:
         text = readme.read_text(encoding="utf-8")
         blocks = {name: block for report in reports for name, block in _blocks(report).items()}
-        blocks |= {f"bench/{name}": block for name, block in speed.items()}
+        blocks |= {f"bench/{name}": f"{told[0]}\n\n{told[-1]}" for name, told in speed.items()}
         update_readme(readme, {name: block for name, block in blocks.items() if f"<!-- BEGIN {name} -->" in text})
     return [report.path for report in reports]
 
