@@ -99,6 +99,7 @@ def after(n, act):
 """
 
 
+@pytest.mark.slow  # `test_tuning_search` kills a search at the same moments within one process
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_search_killed_at_any_point_ends_with_the_same_settings(done: Path, tmp_path: Path, moment: str) -> None:
     assert Apart(tmp_path, *TUNE, code=KILL + MOMENTS[moment]).end().status == -signal.SIGKILL
