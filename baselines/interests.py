@@ -49,6 +49,14 @@ class Interests:
         """Return the interests of `users` [M] int64, in that order, without what training alone reads."""
         return Interests(self.vectors[users], self.mask[users], self.log_weight[users], self.assignment[users])
 
+    @classmethod
+    def single(cls, vectors: Tensor, history_mask: Tensor) -> Interests:
+        """One live interest a user, `vectors` [B, D], to which all behaviours belong."""
+        B = len(vectors)
+        mask = torch.ones(B, 1, dtype=torch.bool, device=vectors.device)
+        assignment = history_mask[..., None].to(vectors.dtype)
+        return cls(vectors[:, None], mask, vectors.new_zeros(B, 1), assignment)
+
     @property
     def n_live(self) -> Tensor:
         """Number of live interests of each user, [B] int64."""
@@ -67,6 +75,12 @@ class InterestExtractor(nn.Module):
             history_mask: [B, L] bool, True = a behaviour; every user has at least one.
         """
         raise NotImplementedError
+
+    def assigned(self, history: Tensor, history_mask: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
+        """`assign`, for methods without a coupling of their own; zeros in training, where nothing reads it."""
+        if self.training:
+            return history.new_zeros(*history_mask.shape, vectors.shape[1])
+        return assign(history, history_mask, vectors, mask)
 
 
 def assign(history: Tensor, history_mask: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:

@@ -114,17 +114,27 @@ class Recommender(nn.Module, Ranker):
     def _regularizers(self, interests: Interests) -> Mapping[str, Tensor]:
         return {name: REGULARIZERS[name](interests) for name in self.loss.weights if name in REGULARIZERS}
 
+    def prefix_reader(self) -> CausalExtractor:
+        """Return the extractor, as one that can be trained at every position.
+
+        Raises:
+            BadInput: it does not read every prefix at once, or its interests are merged.
+        """
+        if isinstance(self.extractor, CausalExtractor) and self.representation is None:
+            return self.extractor
+        raise BadInput(
+            f"training.positions=every needs a method that reads every prefix at once (gru4rec, sasrec) and "
+            f"scoring.representation=separate, got {type(self.extractor).__name__} and "
+            f"{self.scoring.representation}; train at one position."
+        )
+
     def _extract_for_targets(self, behaviours: Tensor, batch: Batch) -> Interests:
         """One set of interests for each True of `batch.targets_mask`, in order: a user's, or a prefix's."""
         if batch.targets.shape[1] == 1:
             return self.extract(behaviours, batch.history_mask)
-        if not isinstance(self.extractor, CausalExtractor) or self.representation is not None:
-            raise BadInput(
-                f"training.positions=every needs a method that reads every prefix at once (gru4rec, sasrec) and "
-                f"scoring.representation=separate, got {type(self.extractor).__name__} and "
-                f"{self.scoring.representation}; train at one position."
-            )
-        states = self.extractor.states(self._read(behaviours, batch.history_mask), batch.history_mask)  # [B, L, D]
+        states = self.prefix_reader().states(
+            self._read(behaviours, batch.history_mask), batch.history_mask
+        )  # [B, L, D]
         vectors = self._scaled(states[batch.targets_mask])[:, None]  # [T, 1, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
         found = Interests(vectors, mask, vectors.new_zeros(mask.shape), vectors.new_zeros(len(mask), 1, 1))

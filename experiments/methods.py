@@ -13,7 +13,6 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as serialised
 
 from baselines.errors import BadInput
-from baselines.extractors.causal import CausalExtractor
 from baselines.heuristics.heuristic import Heuristic
 from baselines.recommender import Recommender
 from baselines.samplers import make_proposal
@@ -50,17 +49,12 @@ def make_method(
     torch.manual_seed(config.seed)
     scoring = config.scoring
     extractor = entry.load()(scoring.width, scoring.max_history, **config.model)
-    if config.training.positions == "every" and not isinstance(extractor, CausalExtractor):
-        raise BadInput(
-            f"training.positions=every needs a method that reads every prefix at once (gru4rec, sasrec); "
-            f"{config.method} does not: leave it at 'one'."
-        )
     aspects = None
     if scoring.side_information:
         assert metadata is not None, "side information comes from the dataset's metadata"
         aspects = item_aspects(metadata, scoring.side_information)
     spectral = fresh and scoring.initialisation == "spectral"
-    return Recommender(
+    model = Recommender(
         train.n_items,
         extractor,
         scoring,
@@ -68,7 +62,10 @@ def make_method(
         make_proposal(config.loss.proposal, train) if config.loss.kind == "sampled_softmax" else None,
         initial=torch.from_numpy(spectral_table(train, scoring.width, scoring.init_std)) if spectral else None,
         aspects=aspects,
-    ).to(resolve_device(config))
+    )
+    if config.training.positions == "every":
+        model.prefix_reader()
+    return model.to(resolve_device(config))
 
 
 def fit_method(

@@ -34,10 +34,4 @@ class CausalExtractor(InterestExtractor):
         """See `InterestExtractor.forward`; K = 1, and all behaviours belong to it."""
         states = self.states(history, history_mask)
         row = torch.arange(len(states), device=states.device)
-        vectors = states[row, history_mask.sum(-1) - 1][:, None]  # [B, 1, D]
-        return Interests(
-            vectors=vectors,
-            mask=torch.ones(len(row), 1, dtype=torch.bool, device=states.device),
-            log_weight=vectors.new_zeros(len(row), 1),
-            assignment=history_mask[..., None].to(vectors.dtype),
-        )
+        return Interests.single(states[row, history_mask.sum(-1) - 1], history_mask)

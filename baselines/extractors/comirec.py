@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from baselines.aggregation import label_attention
 from baselines.errors import require_number, unknown_name
 from baselines.extractors.capsules import new_maps, route, routed
-from baselines.interests import InterestExtractor, Interests, assign, pack, recency_rank, scatter
+from baselines.interests import InterestExtractor, Interests, pack, recency_rank, scatter
 
 Maps = Literal["shared_over_positions", "per_position"]
 
@@ -89,13 +89,11 @@ class ComiRecSA(InterestExtractor):
         attention = self._attention(scores.mT.contiguous(), history_mask)  # [B, K, L]
         vectors = attention @ history  # [B, K, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=history.device)
-        unread = self.training  # nothing in training reads an assignment made after the fact
-        assignment = torch.zeros_like(scores) if unread else assign(history, history_mask, vectors, mask)
         return Interests(
             vectors=vectors,
             mask=mask,
             log_weight=vectors.new_zeros(mask.shape),
-            assignment=assignment,
+            assignment=self.assigned(history, history_mask, vectors, mask),
             routing=self._routing(attention.mT, history_mask) if self.training else None,
         )
 

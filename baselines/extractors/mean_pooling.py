@@ -35,11 +35,4 @@ class MeanPooling(InterestExtractor):
         """See `InterestExtractor.forward`; K = 1."""
         log_share = self.log_recency[recency_rank(history_mask)].masked_fill(~history_mask, -torch.inf)
         share = log_share.softmax(-1)  # [B, L]: sums over behaviours
-        vectors = share[:, None, :] @ history  # [B, 1, D]
-        B = len(history)
-        return Interests(
-            vectors=vectors,
-            mask=torch.ones(B, 1, dtype=torch.bool, device=history.device),
-            log_weight=vectors.new_zeros(B, 1),
-            assignment=history_mask[..., None].to(vectors.dtype),
-        )
+        return Interests.single((share[:, None, :] @ history)[:, 0], history_mask)

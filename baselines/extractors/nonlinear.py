@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from baselines.errors import require_number
 from baselines.extractors.capsules import new_maps
 from baselines.extractors.mean_pooling import MeanPooling
-from baselines.interests import InterestExtractor, Interests, assign
+from baselines.interests import InterestExtractor, Interests
 
 
 class NonLinear(InterestExtractor):
@@ -62,8 +62,5 @@ class NonLinear(InterestExtractor):
         transformed = nn.functional.leaky_relu(self.transform(user), self.negative_slope)  # [B, K D]
         vectors = transformed.view(len(user), self.n_interests, -1)  # [B, K, D]
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=history.device)
-        if self.training:  # where nothing reads an assignment made after the fact
-            assignment = history.new_zeros(*history_mask.shape, self.n_interests)
-        else:
-            assignment = assign(history, history_mask, vectors, mask)
+        assignment = self.assigned(history, history_mask, vectors, mask)
         return Interests(vectors=vectors, mask=mask, log_weight=vectors.new_zeros(mask.shape), assignment=assignment)
