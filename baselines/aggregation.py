@@ -74,6 +74,18 @@ def read_out(
     return ((vectors @ target[..., None]).squeeze(-1) + offset).logsumexp(1), soft_scores(vectors, offset, candidates)
 
 
+def read_out_own(interests: Interests, target: Tensor, own: Tensor, readout: Readout, power: float) -> Tensor:
+    """Score candidates of each user's own as training sees them, [B, C], like `read_out` those of the batch.
+
+    Args:
+        target: [B, D] vectors of the targets; own: [B, C, D].
+    """
+    if readout == "attentive":
+        return aggregate(interests, own, "attentive_interests")
+    vectors, offset = queries(interests, target, readout, power)
+    return (vectors @ own.mT + offset[..., None]).logsumexp(1)
+
+
 def queries(interests: Interests, target: Tensor, readout: Readout, power: float) -> tuple[Tensor, Tensor]:
     """What scores the target and the candidates, by log-sum-exp of its matches, in training.
 

@@ -15,6 +15,7 @@ Representation = Literal["separate", "concat_mlp", "base_attention"]
 Initialisation = Literal["random", "spectral"]
 Aspect = Literal["categories", "brand"]
 RerankingKind = Literal["none", "controllable", "dpp"]
+Repeats = Literal["as_any", "learned"]
 LossKind = Literal["sampled_softmax", "full_softmax"]
 ProposalName = Literal["uniform", "log_uniform", "popularity"]
 
@@ -54,6 +55,10 @@ class ScoringConfig:
     """Whether the K interests are merged into one vector before anything is scored: no (`separate`), by a perceptron
     over all of them (`concat_mlp`), or by the attention of a base interest, the mean of the live ones
     (`base_attention`)."""
+
+    repeats: Repeats = "as_any"
+    """How an item of the user's own history scores: as any other (`as_any`, the published protocol), or with a bonus,
+    or a malus, that is learned by how recent its latest occurrence is (`learned`)."""
 
     dropout: float = 0.0
     """Probability with which a coordinate of a behaviour's vector is dropped in training, before extraction."""

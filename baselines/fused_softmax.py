@@ -5,7 +5,9 @@ arrays of B x K x S numbers pass through memory. Here a few users at a time are 
 gradients in place while they lie in the cache, so neither time nor memory is spent on arrays of that size. The way of
 "fused linear cross-entropy" (Hsu et al. 2024, Liger), with interests joined by log-sum-exp inside. For the CPU.
 
-B users, K interests, D width, S negatives, b users of a chunk.
+Dead interests are left out at the door, so that where K varies from user to user the cost follows the mean of K.
+
+B users, K interests, R live interests of all users, D width, S negatives.
 """
 
 from __future__ import annotations
@@ -18,52 +20,66 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from baselines.live_rows import LiveRows
+from baselines.losses import OwnScores
+from baselines.repeats import NEVER
+
 _CELLS = 256 * 1024  # scores of a chunk: 1 MB, half of what a core's second-level cache holds
 
 
-class Corrections(NamedTuple):
+class _Known(NamedTuple):
     """What is known of the draws, as arrays for the compiled code.
 
     Attributes:
-        target: [B] int64 ids; negatives: [S] int64 ids, shared by the batch.
+        ascending: [S] int64, the negatives' ids in order; order: [S] int64, where each of them was.
+        excluded: [B, E] int64, ids that are no negatives of the user; 0 = none.
         target_shift: [B] float32, subtracted from a target's score; negative_shift: [S], from a negative's.
-        remove_hits: whether a negative equal to the user's target is left out.
     """
 
-    target: Any
-    negatives: Any
+    ascending: Any
+    order: Any
+    excluded: Any
     target_shift: Any
     negative_shift: Any
-    remove_hits: bool
 
 
 class _FusedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, vectors: Tensor, offset: Tensor, targets: Tensor, negatives: Tensor, known: Corrections
+        ctx: Any,
+        vectors: Tensor,
+        offset: Tensor,
+        targets: Tensor,
+        negatives: Tensor,
+        bonus: Tensor,
+        beside: Tensor,
+        known: _Known,
     ) -> Tensor:
-        B, K, D = vectors.shape
-        S = len(negatives)
-        rows = vectors.detach().contiguous().view(B * K, D)
-        items = negatives.detach().contiguous()
-        of_target = (vectors.detach() @ targets.detach()[..., None]).squeeze(-1) + offset.detach()  # [B, K]
+        B, S = len(vectors), len(negatives)
+        live = LiveRows.of(vectors, offset)
+        rows, items = live.rows, negatives.detach().contiguous()
+        user = torch.from_numpy(np.repeat(np.arange(B), np.diff(live.starts)))  # [R] whose interest it is
+        target = targets.detach()[user]  # [R, D]
+        of_target = torch.linalg.vecdot(rows, target) + live.offset  # [R]
         to_target, to_offset = torch.empty_like(of_target), torch.empty_like(of_target)  # gradients
         to_rows, to_items = torch.empty_like(rows), torch.zeros_like(items)
+        to_bonus, to_beside = torch.empty_like(bonus), torch.empty_like(beside)
         loss = np.empty(B, np.float32)
-        n_users = max(1, min(B, _CELLS // (K * S)))
-        scores = torch.empty(n_users * K, S)
-        views = offset.detach().numpy(), of_target.numpy(), to_target.numpy(), to_offset.numpy()
-        for start in range(0, B, n_users):
-            stop = min(start + n_users, B)
-            some = slice(start * K, stop * K)
-            part = scores[: (stop - start) * K]
+        per_user = bonus.detach().numpy(), to_bonus.numpy(), beside.detach().numpy(), to_beside.numpy(), loss
+        views = live.offset.numpy(), of_target.numpy(), to_target.numpy(), to_offset.numpy()
+        chunks = list(live.chunks(max(1, _CELLS // S)))
+        scores = torch.empty(max(live.starts[last] - live.starts[first] for first, last in chunks), S)
+        for first, last in chunks:
+            some = slice(live.starts[first], live.starts[last])
+            part = scores[: some.stop - some.start]
             torch.mm(rows[some], items.T, out=part)
-            _to_gradients(part.numpy().reshape(-1, K, S), *views, start, known, loss)
+            _to_gradients(part.numpy(), *views, *per_user, live.starts, first, last, known)
             torch.mm(part, items, out=to_rows[some])
             to_items.addmm_(part.T, rows[some])
-        to_rows.view(B, K, D).addcmul_(to_target[..., None], targets.detach()[:, None])
-        to_targets = (to_target[..., None] * vectors.detach()).sum(1)
-        ctx.save_for_backward(to_rows.view(B, K, D), to_offset, to_targets, to_items)
+        to_rows.addcmul_(to_target[:, None], target)
+        to_targets = torch.zeros_like(targets).index_add_(0, user, to_target[:, None] * rows)
+        of_interests = live.spread(to_rows, vectors.shape), live.spread(to_offset, offset.shape)
+        ctx.save_for_backward(*of_interests, to_targets, to_items, to_bonus, to_beside)
         return torch.tensor(loss.mean(dtype=np.float64), dtype=vectors.dtype)
 
     @staticmethod
@@ -83,71 +99,95 @@ def fused_sampled_softmax(
     log_q_target: Tensor | None = None,
     log_q_negatives: Tensor | None = None,
     remove_accidental_hits: bool = True,
+    own: OwnScores | None = None,
 ) -> Tensor:
     """Mean cross-entropy of the target among itself and S negatives, scores joined over interests by log-sum-exp.
 
     Args:
-        vectors: [B, K, D] float32 on the CPU, finite, also where dead.
+        vectors: [B, K, D] float32 on the CPU; finite, but for dead interests, of which nothing is read.
         offset: [B, K] log importance; -inf where dead, and at least one finite entry a row.
         targets: [B, D] vectors of the targets; negatives: [S, D] of the negatives.
-        target_ids, negative_ids, log_q_target, log_q_negatives, remove_accidental_hits: as in `sampled_softmax`.
+        target_ids, negative_ids, log_q_target, log_q_negatives, remove_accidental_hits, own: as in `sampled_softmax`.
 
     Returns:
         A scalar; exponentials and logarithms are good to 1e-6.
     """
-    log_S = math.log(len(negatives))
-    known = Corrections(
-        target_ids.numpy(),
-        negative_ids.numpy(),
-        _shift(log_q_target, len(targets), log_S),
-        _shift(log_q_negatives, len(negatives), log_S),
-        remove_accidental_hits,
+    B, log_S = len(targets), math.log(len(negatives))
+    target_shift = targets.new_zeros(B) if log_q_target is None else log_q_target + log_S
+    excluded = target_ids[:, None] * remove_accidental_hits
+    bonus, beside = targets.new_zeros(B), targets.new_full((B,), NEVER)
+    if own is not None:
+        excluded = torch.cat([excluded, own.ids], 1)
+        bonus, beside = own.target_bonus, own.beside_target
+        target_shift = target_shift.masked_fill(own.has_target, 0.0)
+    ascending, order = negative_ids.sort()
+    known = _Known(
+        ascending.numpy(),
+        order.numpy(),
+        excluded.numpy(),
+        target_shift.numpy(),
+        np.zeros(len(negatives), np.float32) if log_q_negatives is None else (log_q_negatives + log_S).numpy(),
     )
-    loss: Tensor = _FusedSoftmax.apply(vectors, offset, targets, negatives, known)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FusedSoftmax.apply(  # type: ignore[no-untyped-call]
+        vectors, offset, targets, negatives, bonus, beside, known
+    )
     return loss
 
 
-def _shift(log_q: Tensor | None, n: int, log_S: float) -> Any:
-    return np.zeros(n, np.float32) if log_q is None else (log_q + log_S).numpy()
-
-
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"}, error_model="numpy")
-def _to_gradients(scores, offset, of_target, to_target, to_offset, start, known, loss):  # type: ignore[no-untyped-def]
-    """Turn scores [b, K, S] of users start, start + 1, ... into the loss's gradient, in place, and note the loss."""
-    b, K, S = scores.shape
+def _to_gradients(  # type: ignore[no-untyped-def]
+    scores,
+    offset,
+    of_target,
+    to_target,
+    to_offset,
+    bonus,
+    to_bonus,
+    beside,
+    to_beside,
+    loss,
+    starts,
+    first,
+    last,
+    known,
+):
+    """Turn the scores [r, S] of the users from `first` to `last` into the loss's gradient, in place; note the loss."""
+    S = scores.shape[1]
     joined, total = np.empty(S, np.float32), np.empty(S, np.float32)
-    for u in range(b):
-        user = start + u
-        _join(scores[u], offset[user], joined, total)
-        target_id = known.target[user]
-        if known.remove_hits:
-            for s in range(S):
-                corrected = joined[s] - known.negative_shift[s]
-                joined[s] = _NEVER if known.negatives[s] == target_id else corrected
-        else:
-            for s in range(S):
-                joined[s] -= known.negative_shift[s]
-        highest = of_target[user].max()
+    for user in range(first, last):
+        start, stop = starts[user], starts[user + 1]
+        own = scores[start - starts[first] : stop - starts[first]]
+        _join(own, offset[start:stop], joined, total)
+        for s in range(S):
+            joined[s] -= known.negative_shift[s]
+        for item in known.excluded[user]:
+            place = np.searchsorted(known.ascending, item)
+            while place < S and known.ascending[place] == item:
+                joined[known.order[place]] = _NEVER
+                place += 1
+        highest = of_target[start:stop].max()
         mass = np.float32(0.0)
-        for k in range(K):
-            to_target[user, k] = math.exp(of_target[user, k] - highest)
-            mass += to_target[user, k]
-        score = highest + np.float32(math.log(mass)) - known.target_shift[user]
-        best = max(_highest(joined), score)
+        for k in range(start, stop):
+            to_target[k] = math.exp(of_target[k] - highest)
+            mass += to_target[k]
+        score = highest + np.float32(math.log(mass)) + bonus[user] - known.target_shift[user]
+        best = max(_highest(joined), score, beside[user])
         for s in range(S):
             joined[s] = _exp(joined[s] - best)
         of_the_target = np.float32(math.exp(score - best))
-        sum_of_all = of_the_target + _sum(joined)
+        to_beside[user] = math.exp(beside[user] - best)
+        sum_of_all = of_the_target + to_beside[user] + _sum(joined)
+        to_beside[user] /= sum_of_all
         loss[user] = best + np.float32(math.log(sum_of_all)) - score
         for s in range(S):
             joined[s] /= sum_of_all * total[s]  # the softmax's share of a negative, over its interests' sum
-        short = of_the_target / sum_of_all - np.float32(1.0)
-        for k in range(K):
-            row = scores[u, k]
+        to_bonus[user] = short = of_the_target / sum_of_all - np.float32(1.0)
+        for k in range(start, stop):
+            row = own[k - start]
             for s in range(S):
                 row[s] *= joined[s]
-            to_target[user, k] *= short / mass
-            to_offset[user, k] = _sum(row) + to_target[user, k]
+            to_target[k] *= short / mass
+            to_offset[k] = _sum(row) + to_target[k]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})

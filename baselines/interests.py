@@ -64,7 +64,14 @@ class Interests:
 
 
 class InterestExtractor(nn.Module):
-    """History -> Interests. A subclass documents its paper, its equations and where it differs from them."""
+    """History -> Interests. A subclass documents its paper, its equations and where it differs from them.
+
+    Attributes:
+        reads_undropped: `forward` takes a third argument, the history as it was before dropout [B, L, D]: what decides
+            by distances cannot do so between vectors of which parts are missing.
+    """
+
+    reads_undropped = False
 
     def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
         """Extract interests.

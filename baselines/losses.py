@@ -10,6 +10,7 @@ correction (`sampled_softmax` lists the choices, and the tests hold it to each l
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,6 +20,23 @@ from torch.nn import functional as F
 from baselines.errors import require_number
 
 Reduction = Literal["mean", "none"]
+
+
+@dataclass(frozen=True)
+class OwnScores:
+    """Candidates of one user alone, present for certain: the items of the history, where those score by a bonus.
+
+    Attributes:
+        ids: [B, L] int64, distinct; 0 where there is none. No negative stands for them.
+        beside_target: [B] log-sum-exp of the scores of those that are not the target; very low where there is none.
+        has_target: [B] bool, the target is one of them: its expected count is 1, and its score is not corrected.
+        target_bonus: [B], added to the target's score.
+    """
+
+    ids: Tensor
+    beside_target: Tensor
+    has_target: Tensor
+    target_bonus: Tensor
 
 
 def full_softmax(scores: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
@@ -45,6 +63,7 @@ def sampled_softmax(
     log_q_negatives: Tensor | None = None,
     remove_accidental_hits: bool = True,
     hardness: float = 0.0,
+    own: OwnScores | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross-entropy of the target among itself and S sampled negatives.
@@ -85,6 +104,7 @@ def sampled_softmax(
         remove_accidental_hits: whether a negative equal to the user's target is left out.
         hardness: beta, at least 0; 0 = all negatives alike. It multiplies the scores as they enter the softmax, their
             temperature included (REMI: 0.1 to 10, by data set, for plain dot products).
+        own: candidates beside the sampled ones, each user's own.
         reduction: `mean` over users, or `none`.
 
     Returns:
@@ -95,16 +115,23 @@ def sampled_softmax(
     require_number("loss.hardness", hardness, at_least=0)
     log_S = math.log(max(negative_scores.shape[1], 1))
     hits = negatives == target[:, None] if remove_accidental_hits else None  # [B, S]
+    if own is not None:
+        known = (negatives[..., None, :] == own.ids[..., None]).any(1)
+        hits = known if hits is None else hits | known
+    if own is not None:
+        target_scores = target_scores + own.target_bonus
     log_weight = _log_hardness(negative_scores, log_q_negatives, hits, hardness) if hardness else None
     if log_q_target is not None:
-        target_scores = target_scores - (log_q_target + log_S)
+        shift = log_q_target + log_S
+        target_scores = target_scores - (shift if own is None else shift.masked_fill(own.has_target, 0.0))
     if log_q_negatives is not None:
         negative_scores = negative_scores - (log_q_negatives + log_S)
     if log_weight is not None:
         negative_scores = negative_scores + log_weight
     if hits is not None:
         negative_scores = negative_scores.masked_fill(hits, -torch.inf)
-    scores = torch.cat([target_scores[:, None], negative_scores], dim=1)  # [B, 1 + S], the target first
+    beside = [] if own is None else [own.beside_target[:, None]]
+    scores = torch.cat([target_scores[:, None], negative_scores, *beside], dim=1)  # the target first
     return F.cross_entropy(scores, torch.zeros_like(target), reduction=reduction)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines import losses
-from baselines.aggregation import queries, read_out
+from baselines.aggregation import queries, read_out, read_out_own
 from baselines.batch import Batch
 from baselines.config import LossConfig, ScoringConfig
 from baselines.dropout import dropout
@@ -25,8 +26,10 @@ from baselines.fused_softmax import fused_sampled_softmax
 from baselines.interests import InterestExtractor, Interests, concatenate, scatter
 from baselines.item_aspects import ItemAspects
 from baselines.item_table import ItemTable
+from baselines.raised import Raised
 from baselines.ranker import Answer, Ranker, Ranking
 from baselines.regularization import REGULARIZERS
+from baselines.repeats import OwnItems, RepeatBonus
 from baselines.representation import make_representation
 from baselines.retrieval import Queries, top_n_of_interests
 from baselines.samplers import Proposal
@@ -76,6 +79,7 @@ class Recommender(nn.Module, Ranker):
         self.table = ItemTable(n_items, scoring.width, init_std=scoring.init_std, initial=initial, aspects=aspects)
         log_temperature = torch.tensor(math.log(scoring.temperature))
         self.log_temperature = nn.Parameter(log_temperature, requires_grad=scoring.learn_temperature)
+        self.repeats = RepeatBonus(scoring.max_history) if scoring.repeats == "learned" else None
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
@@ -92,18 +96,21 @@ class Recommender(nn.Module, Ranker):
             behaviours: [n, D], `item_vectors` of the behaviours, packed: one row for each True of `history_mask`.
             history_mask: [B, L] bool.
         """
-        found: Interests = self.extractor(self._read(behaviours, history_mask), history_mask)
+        history = self._read(behaviours, history_mask)
+        undropped = self._read(behaviours, history_mask, dropping=False) if self.extractor.reads_undropped else None
+        inputs = (history, history_mask) if undropped is None else (history, history_mask, undropped)
+        found: Interests = self.extractor(*inputs)
         penalties = {**found.penalties, **self._regularizers(found)} if self.training else {}
         if self.representation is not None:
             found = self.representation(found)
         live = found.vectors.masked_fill(~found.mask[..., None], 0)  # whatever a dead slot holds, NaN included
         return replace(found, vectors=self._scaled(live), penalties=penalties)
 
-    def _read(self, behaviours: Tensor, history_mask: Tensor) -> Tensor:
+    def _read(self, behaviours: Tensor, history_mask: Tensor, *, dropping: bool = True) -> Tensor:
         """What the extractor sees, [B, L, D], of packed item vectors."""
         if self.scoring.similarity == "cosine":
             behaviours = behaviours * math.sqrt(self.scoring.width)
-        return scatter(dropout(behaviours, self.scoring.dropout, self.training), history_mask)
+        return scatter(dropout(behaviours, self.scoring.dropout, self.training and dropping), history_mask)
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         """Vectors [..., D] as queries: of unit length under `cosine`, over the temperature."""
@@ -149,11 +156,14 @@ class Recommender(nn.Module, Ranker):
         """
         target = batch.targets[batch.targets_mask]  # [T], T = B where P = 1
         behaviours = batch.history[batch.history_mask]
+        own = self._own_items(batch)
         readout = (self.scoring.readout, self.scoring.power)
         if self.loss.kind == "full_softmax":
             table = self.item_vectors()
             interests = self._extract_for_targets(table[behaviours], batch)
             _, scores = read_out(interests, table[target], table, *readout)
+            if own is not None:
+                scores = scores.scatter_add(1, own.ids, own.bonus)  # where there is none, to padding
             return {"softmax": losses.full_softmax(scores, target), **interests.penalties}
 
         assert self.proposal is not None, "sampled_softmax needs a proposal"
@@ -161,31 +171,33 @@ class Recommender(nn.Module, Ranker):
         looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one gradient
         of_history, of_target, of_negatives = torch.split(looked_up, [len(behaviours), len(target), len(negatives)])
         interests = self._extract_for_targets(of_history, batch)
-        log_q_target = self.proposal.log_q(target) if self.loss.log_q else None
-        log_q_negatives = self.proposal.log_q(negatives) if self.loss.log_q else None
+        draws: dict[str, Any] = {
+            "log_q_target": self.proposal.log_q(target) if self.loss.log_q else None,
+            "log_q_negatives": self.proposal.log_q(negatives) if self.loss.log_q else None,
+            "remove_accidental_hits": self.loss.remove_accidental_hits,
+        }
+        if own is not None:
+            row = batch.targets_mask.nonzero()[:, 0]  # [T] whose history a target follows
+            own_vectors = scatter(of_history, batch.history_mask)[row]  # [T, L, D]
+            draws["own"] = own.scores(read_out_own(interests, of_target, own_vectors, *readout), target)
         fused = target.device.type == "cpu" and self.scoring.readout != "attentive" and not self.loss.hardness
         if fused:
-            term = fused_sampled_softmax(
-                *queries(interests, of_target, *readout),
-                of_target,
-                of_negatives,
-                target,
-                negatives,
-                log_q_target=log_q_target,
-                log_q_negatives=log_q_negatives,
-                remove_accidental_hits=self.loss.remove_accidental_hits,
-            )
+            of_items = of_target, of_negatives, target, negatives
+            term = fused_sampled_softmax(*queries(interests, of_target, *readout), *of_items, **draws)
         else:
-            term = losses.sampled_softmax(
-                *read_out(interests, of_target, of_negatives, *readout),
-                target,
-                negatives,
-                log_q_target=log_q_target,
-                log_q_negatives=log_q_negatives,
-                remove_accidental_hits=self.loss.remove_accidental_hits,
-                hardness=self.loss.hardness,
-            )
+            scored = read_out(interests, of_target, of_negatives, *readout)
+            term = losses.sampled_softmax(*scored, target, negatives, hardness=self.loss.hardness, **draws)
         return {"softmax": term, **interests.penalties}
+
+    def _own_items(self, batch: Batch) -> OwnItems | None:
+        """What each target's history holds, where that scores by a bonus: a user's history, or a prefix of it."""
+        if self.repeats is None:
+            return None
+        if batch.targets.shape[1] == 1:
+            return self.repeats(batch.history, batch.history_mask)  # type: ignore[no-any-return]
+        row, last = batch.targets_mask.nonzero(as_tuple=True)  # [T] each
+        prefix = torch.arange(batch.history.shape[1], device=last.device) <= last[:, None]
+        return self.repeats(batch.history[row], prefix & batch.history_mask[row])  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def interests(self, batch: Batch) -> Interests:
@@ -197,10 +209,7 @@ class Recommender(nn.Module, Ranker):
         others' assignment is 0.
         """
         L, width = batch.history.shape[1], self.scoring.max_history
-        first_read = (batch.history_mask.sum(-1, keepdim=True) - width).clamp(min=0)  # [B, 1]
-        place = first_read + torch.arange(width, device=first_read.device)  # [B, width] in the batch's history
-        read = F.pad(batch.history_mask, (0, width))  # all places exist
-        history = F.pad(batch.history, (0, width)).masked_fill(~read, 0).gather(1, place)
+        history, _, place = self._latest(batch)
         ladder = torch.tensor([w for w in _WIDTHS if w < width] + [width], device=history.device)
         rung = torch.bucketize((history > 0).sum(-1), ladder)  # [B] the narrowest that holds the history
         rows = [block for r in range(len(ladder)) for block in torch.split((rung == r).nonzero().squeeze(-1), _ROWS)]
@@ -212,6 +221,15 @@ class Recommender(nn.Module, Ranker):
         whole.scatter_(1, place[..., None].expand(-1, -1, K), joined.assignment)
         return replace(joined, assignment=whole[:, :L])
 
+    def _latest(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The latest `max_history` behaviours [B, W], their mask, and their places in the batch's history."""
+        width = self.scoring.max_history
+        first_read = (batch.history_mask.sum(-1, keepdim=True) - width).clamp(min=0)  # [B, 1]
+        place = first_read + torch.arange(width, device=first_read.device)  # [B, W]
+        read = F.pad(batch.history_mask, (0, width))  # all places exist
+        history = F.pad(batch.history, (0, width)).masked_fill(~read, 0).gather(1, place)
+        return history, history > 0, place
+
     def _extract_block(self, history: Tensor) -> Interests:
         """Interests of at most _ROWS users [n, W], found among exactly _ROWS."""
         n = len(history)
@@ -221,16 +239,23 @@ class Recommender(nn.Module, Ranker):
 
     def rank(self, batch: Batch, top_n: int) -> Ranking:
         """See `Ranker.rank`; exact over the whole catalogue."""
-        return self.rank_interests(self.interests(batch), top_n)
+        return self.answer(batch, top_n).ranking
 
     def answer(self, batch: Batch, top_n: int) -> Answer:
         """See `Ranker.answer`."""
         interests = self.interests(batch)
-        return Answer(self.rank_interests(interests, top_n), interests)
+        return Answer(self.rank_interests(interests, top_n, self._own_of(batch)), interests)
 
     @torch.no_grad()
-    def rank_interests(self, interests: Interests, top_n: int) -> Ranking:
-        """Rank all items for interests that are known already."""
+    def _own_of(self, batch: Batch) -> OwnItems | None:
+        """Items of what is read of the users' histories, where those score by a bonus."""
+        if self.repeats is None:
+            return None
+        return self.repeats(*self._latest(batch)[:2])  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def rank_interests(self, interests: Interests, top_n: int, own: OwnItems | None = None) -> Ranking:
+        """Rank all items for interests that are known already, and the histories' items with their bonus."""
         live = interests.mask
         offsets = np.concatenate([[0], np.cumsum(interests.n_live.cpu().numpy())])
         queries = Queries(
@@ -241,6 +266,7 @@ class Recommender(nn.Module, Ranker):
             self.item_vectors().cpu().numpy(),
             top_n,
             self.scoring.aggregation,
+            raised=None if own is None else Raised(own.ids.cpu().numpy(), own.bonus.cpu().numpy()),
             memory_budget=int(self.scoring.memory_budget_mb * 2**20),
             n_threads=torch.get_num_threads(),
         )

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from baselines.config import Aggregation
 from baselines.mean_queries import mean_queries
+from baselines.raised import Raised
 from baselines.ranker import Ranking
-from baselines.retrieval_kernels import ATTENTIVE, BEST, SOFT, collect, finish, top_n_rows
+from baselines.retrieval_kernels import ATTENTIVE, BEST, SOFT, collect, finish, score_candidates, top_n_rows
 from baselines.retrieval_pools import Users, empty_pool, pool_bytes
 
 Floats = NDArray[np.float32]
@@ -77,6 +78,7 @@ def top_n_of_interests(
     aggregation: Aggregation = "best_interest",
     memory_budget: int = 64 << 20,
     n_threads: int = 1,
+    raised: Raised | None = None,
 ) -> Ranking:
     """Rank all items for each user by the matches of the user's interests, match = query . item + log weight.
 
@@ -89,6 +91,7 @@ def top_n_of_interests(
         memory_budget: bytes for the score tiles and candidates of all threads together. One user's candidates and one
             item's scores are held whatever it says.
         n_threads: tiles worked on at a time.
+        raised: items that score otherwise than they match, for each user.
 
     Returns:
         Ranking [B, n], by descending float32 score and then ascending id.
@@ -97,8 +100,9 @@ def top_n_of_interests(
         ValueError: numbers that are not finite, or so large that a float32 score might not be.
     """
     B, N = len(queries.offsets) - 1, len(items) - 1
-    out = Ranking(np.zeros((B, top_n), np.int32), np.full((B, top_n), -np.inf, np.float32))
-    places = min(top_n, N)
+    n_found = top_n if raised is None else top_n + raised.items.shape[1]  # as many may have to make room
+    out = Ranking(np.zeros((B, n_found), np.int32), np.full((B, n_found), -np.inf, np.float32))
+    places = min(n_found, N)
     if B == 0 or places == 0:
         return out
     items = np.ascontiguousarray(items, dtype=np.float32)
@@ -124,7 +128,11 @@ def top_n_of_interests(
 
     with _plain_products(), ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(work, range(n_threads)))
-    return out
+    if raised is None:
+        return out
+    scores = np.empty(raised.items.shape, np.float32)
+    score_candidates(users, items, join, raised.items, scores)
+    return raised.insert(out, scores, top_n)
 
 
 def top_n_of_scores(scores: Floats, top_n: int) -> Ranking:

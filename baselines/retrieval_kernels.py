@@ -57,6 +57,15 @@ def finish(users, items, join, pool, out_items, out_scores):  # type: ignore[no-
 
 
 @njit(cache=True, nogil=True)
+def score_candidates(users, items, join, candidates, scores):  # type: ignore[no-untyped-def]
+    """Write the canonical scores [B, C] of each user's `candidates` [B, C]."""
+    for b in range(len(candidates)):
+        keys = _canonical(candidates[b], users, b, items, join)
+        for c in range(len(keys)):
+            scores[b, c] = _score_of(keys[c])
+
+
+@njit(cache=True, nogil=True)
 def top_n_rows(scores, out_items, out_scores):  # type: ignore[no-untyped-def]
     """Write each row's best n by descending score, then ascending id; -inf is never recommended."""
     B, columns = scores.shape

@@ -118,22 +118,36 @@ DIAGNOSTICS: Mapping[str, Callable[..., NDArray[np.float64]]] = {
 
 
 def diagnose(interests: Interests) -> dict[str, NDArray[np.float64]]:
-    """Compute every diagnostic of B users, each [B] float64, in the order of `DIAGNOSTICS`."""
+    """Compute every diagnostic of B users, each [B] float64, in the order of `DIAGNOSTICS`.
+
+    Users with equally many live interests are measured together, without their dead slots: how many of these there are
+    depends on the batch, and the last bits of an eigenvalue on them.
+    """
     vectors, log_weight, assignment = (
         tensor.detach().cpu().double().numpy()
         for tensor in (interests.vectors, interests.log_weight, interests.assignment)
     )
     mask = interests.mask.cpu().numpy()
-    products = gram(vectors, mask)
-    shares = interest_shares(assignment, log_weight, mask)
-    values = (
-        live_k(mask),
-        mean_pairwise_cosine(products, mask),
-        effective_rank(products),
-        effective_k(shares),
-        dominant_share(shares),
-    )
-    return dict(zip(DIAGNOSTICS, values, strict=True))
+    n_live = mask.sum(-1)
+    live_first = np.argsort(~mask, axis=-1, kind="stable")
+    found = {name: np.empty(len(mask)) for name in DIAGNOSTICS}
+    for k in np.unique(n_live):
+        users = np.flatnonzero(n_live == k)
+        slots = live_first[users, :k]  # [U, k]
+        live = np.ones(slots.shape, bool)
+        products = gram(vectors[users[:, None], slots], live)
+        of_each = np.take_along_axis(assignment[users], slots[:, None], 2)  # [U, L, k]
+        shares = interest_shares(of_each, log_weight[users[:, None], slots], live)
+        values = (
+            live_k(live),
+            mean_pairwise_cosine(products, live),
+            effective_rank(products),
+            effective_k(shares),
+            dominant_share(shares),
+        )
+        for name, value in zip(DIAGNOSTICS, values, strict=True):
+            found[name][users] = value
+    return found
 
 
 @dataclass(frozen=True)

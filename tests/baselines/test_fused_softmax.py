@@ -49,22 +49,30 @@ def value_and_gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     scale=st.sampled_from([0.1, 1.0, 14.0, 60.0]),
     correct=st.booleans(),
     remove=st.booleans(),
+    with_own=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_it_is_the_plain_loss_and_so_is_its_gradient(
-    B: int, K: int, S: int, N: int, scale: float, correct: bool, remove: bool, seed: int
+    B: int, K: int, S: int, N: int, scale: float, correct: bool, remove: bool, with_own: bool, seed: int
 ) -> None:
     inputs, ids = draw(B, K, S, N, scale, seed)
+    of = torch.Generator().manual_seed(seed)
+    inputs = [*inputs, torch.randn(B, generator=of), scale * torch.randn(B, generator=of)]
     inputs = [x.requires_grad_() for x in inputs]
-    log_q = torch.randn(N + 1, generator=torch.Generator().manual_seed(seed))
+    own_ids = torch.stack([torch.randperm(N + 1, generator=of)[:2] for _ in range(B)])
+    hit = (own_ids == ids[0][:, None]).any(1)
+    own = losses.OwnScores(own_ids, inputs[5], hit, inputs[4]) if with_own else None
+    log_q = torch.randn(N + 1, generator=of)
     known = {
+        "own": own,
         "log_q_target": log_q[ids[0]] if correct else None,
         "log_q_negatives": log_q[ids[1]] if correct else None,
         "remove_accidental_hits": remove,
     }
-    plain = value_and_gradients(by_the_long_way(*inputs, ids, **known), inputs)
-    fused = value_and_gradients(fused_sampled_softmax(*inputs, *ids, **known), inputs)  # type: ignore[arg-type]
-    for name, one, other in zip(("loss", *NAMES), fused, plain, strict=True):
+    asked = inputs if with_own else inputs[:4]
+    plain = value_and_gradients(by_the_long_way(*inputs[:4], ids, **known), asked)
+    fused = value_and_gradients(fused_sampled_softmax(*inputs[:4], *ids, **known), asked)  # type: ignore[arg-type]
+    for name, one, other in zip(("loss", *NAMES, "bonus", "beside"), fused, plain, strict=False):
         size = max(1.0, float(other.abs().max()))
         torch.testing.assert_close(one, other, rtol=1e-4, atol=3e-6 * size, msg=lambda m, name=name: f"{name}: {m}")
 
@@ -94,6 +102,7 @@ def test_a_nan_anywhere_is_seen_in_the_loss(name: str, remove: bool, S: int, n_i
     """The kernel is compiled as if there were none; that training has diverged must not be hidden by it."""
     for place in {0, S // 3, S // 2, S - 1}:
         inputs, ids = draw(B=3, K=n_interests, S=S, N=2 * S + 9, scale=5.0, seed=place)
+        inputs[1][place % 3, -1] = 0.0  # of a dead interest nothing is read
         broken = inputs[NAMES.index(name)]
         broken[place % len(broken), -1] = torch.nan
         assert torch.isnan(fused_sampled_softmax(*inputs, *ids, remove_accidental_hits=remove)), f"at {place}"
