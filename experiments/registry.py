@@ -33,6 +33,16 @@ class Method:
 
 _EVERY_POSITION = {"training.positions": "every", "training.batch_size": 64}
 
+_CLUSTERS = {
+    "scoring.repeats": "learned",
+    "scoring.initialisation": "spectral",  # clusters of a random table say nothing
+    "scoring.temperature": 0.15,
+    "scoring.dropout": 0.3,
+    "loss.n_negatives": 320,
+    "loss.proposal": "log_uniform",
+    "training.learning_rate": 3e-3,
+}
+
 METHODS = {
     "most_popular": Method("heuristic", "baselines.heuristics.most_popular", "MostPopular"),
     "history_repeat": Method("heuristic", "baselines.heuristics.history_repeat", "HistoryRepeat"),
@@ -46,6 +56,9 @@ METHODS = {
     "mind": Method("extractor", "baselines.extractors.mind", "MIND"),
     "comirec_dr": Method("extractor", "baselines.extractors.comirec", "ComiRecDR"),
     "comirec_sa": Method("extractor", "baselines.extractors.comirec", "ComiRecSA"),
+    "adaptive": Method("extractor", "adaptive_mi.extractor", "AdaptiveExtractor", settings=_CLUSTERS),
+    "sparse_routing": Method("extractor", "adaptive_mi.sparse_routing", "SparseRouting"),
+    "codebook_routing": Method("extractor", "adaptive_mi.codebook_routing", "CodebookRouting"),
     "remi": Method(
         "extractor",
         "baselines.extractors.comirec",

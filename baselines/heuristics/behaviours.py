@@ -75,3 +75,8 @@ class Behaviours:
         matrix = self.weighted(np.ones(len(self.item))).astype(dtype)
         matrix.data[:] = 1
         return matrix
+
+    def left_out(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return `scores` [U, N + 1] with -inf, which is never recommended, for the users' own items."""
+        scores[self.user, self.item] = -np.inf
+        return scores

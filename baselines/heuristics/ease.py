@@ -3,7 +3,8 @@
 B users, U training users, N items.
 
 Paper: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, equations 3 and 8.
-Differs from the paper: in nothing; the items of the history stay in the ranking, as they do for every method here.
+Differs from the paper: in nothing; the items of the history stay in the ranking, as they do for every method here,
+unless `repeats` is off.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class EASE(Heuristic):
         l2: weight of the squared norm; the only knob that matters, tune it (100 to 1000 is a usual range).
         precision: of the solution and the sums; float64 doubles the memory (4 N^2 bytes in float32).
         max_items: refuse larger catalogues: time grows with N^3 and memory with N^2 (20,000 items: 1.6 GB in float32).
+        repeats: recommend items of the history like any others; False suits data where nobody takes an item twice.
     """
 
     fitted = ("weights",)
@@ -44,6 +46,7 @@ class EASE(Heuristic):
         l2: float = 500.0,
         precision: Literal["float32", "float64"] = "float32",
         max_items: int = 20_000,
+        repeats: bool = True,
     ) -> None:
         if not 0.0 < l2 < np.inf:
             raise BadInput(f"l2 must be positive, got {l2}")
@@ -52,6 +55,7 @@ class EASE(Heuristic):
         self.l2 = l2
         self.precision = precision
         self.max_items = max_items
+        self.repeats = repeats
 
     def fit(self, train: Sequences) -> Self:
         """Solve for W, in the memory of one N x N matrix.
@@ -81,7 +85,7 @@ class EASE(Heuristic):
         scores = np.empty((histories.n_users, self.n_items + 1), np.float32)
         scores[:, 0] = -np.inf
         scores[:, 1:] = histories.distinct(self.weights.dtype)[:, 1:] @ self.weights
-        return scores
+        return scores if self.repeats else histories.left_out(scores)
 
 
 def gram(users: sparse.csr_matrix) -> NDArray[Any]:

@@ -28,7 +28,8 @@ class ItemKNN(Heuristic):
     4. score(i) = sum over the user's last `n_recent` behaviours p of decay^p sim(i, h_p), where h_0 is the latest item,
        h_1 the one before it, and so on; an item that occurs twice votes twice. Sums are in float64 and rounded once,
        to float32, so that scores equal but for rounding tie (smaller id first).
-    5. Items with a score of 0 are not recommended; items of the history are, where another one votes for them.
+    5. Items with a score of 0 are not recommended; items of the history are, where another one votes for them, unless
+       `repeats` is off.
 
     Args:
         window: how many of the latest behaviours of a training user count as one basket; 0 = all.
@@ -37,6 +38,7 @@ class ItemKNN(Heuristic):
         n_neighbours: how many items each item votes for; 0 = all it was ever seen with.
         n_recent: how many of the latest behaviours of the ranked user vote; 0 = all.
         decay: weight of a behaviour relative to the next later one, 0 (only the latest votes) to 1 (all equal).
+        repeats: recommend items of the history like any others; False suits data where nobody takes an item twice.
     """
 
     fitted = ("similarity", "neighbours", "offsets")
@@ -53,6 +55,7 @@ class ItemKNN(Heuristic):
         n_neighbours: int = 0,
         n_recent: int = 0,
         decay: float = 0.8,
+        repeats: bool = True,
     ) -> None:
         for name, value in {"window": window, "n_neighbours": n_neighbours, "n_recent": n_recent}.items():
             if value < 0:
@@ -68,6 +71,7 @@ class ItemKNN(Heuristic):
         self.n_neighbours = n_neighbours
         self.n_recent = n_recent
         self.decay = decay
+        self.repeats = repeats
 
     def fit(self, train: Sequences) -> Self:
         """Count co-occurrences in the training users' last behaviours (steps 1-3)."""
@@ -98,7 +102,7 @@ class ItemKNN(Heuristic):
         scores = np.full(votes.shape, -np.inf, np.float32)
         user = np.repeat(np.arange(histories.n_users), np.diff(votes.indptr))
         scores[user, votes.indices] = np.where(total > 0, total, -np.inf)
-        return scores
+        return scores if self.repeats else histories.left_out(scores)
 
 
 def nearest(voter: NDArray[np.int64], similarity: NDArray[np.float64], n: int) -> NDArray[np.int64]:

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 BENCHES = {
     "evaluation": "users evaluated a second, beside the usual public loop and the bare matrix product",
     "training": "training examples a second of every method (or of --methods), and where the time goes",
+    "routing": "what extractors cost alone, for several K and L: time beside ComiRec-SA's, memory, growth",
 }
 _DEFAULTS = {
     "evaluation": ["--training.max_steps=300", "--training.evaluate_every=300"],
     "training": [],
+    "routing": ["--training.threads=1", "--device=cpu"],
 }
+_SIZES = (
+    ("lengths", [50, 20, 200, 1000], "L, of which the first is the one at which K varies: [50,2000]"),
+    ("interests", [4, 2, 8, 16, 32, 64], "K, of which the first is the one at which L varies: [4,64]"),
+    ("widths", [64], "d: [64,128]"),
+)
 _FIXED = (  # beside the methods' own knobs, in the training benchmark
     "--method",
     "--training.batch_size",
@@ -44,12 +51,12 @@ def run(arguments: Sequence[str]) -> int:
     name = arguments[0]
     if name not in BENCHES:
         raise unknown_name("bench", name, BENCHES)
-    if name == "training":
+    if name in ("training", "routing"):
         _refuse_fixed(arguments[1:])
     given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(arguments[1:]), *arguments[1:]]
     config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, partial(_add_flags, name))
     tables = []
-    for table in _tables(name, config, getattr(namespace, "methods", None)):
+    for table in _tables(name, config, namespace):
         show(table, namespace.format)
         say("")
         tables.append(table)
@@ -64,11 +71,26 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _tables(name: str, config: RunConfig, methods: list[str] | None) -> Iterator[Table]:
+def _tables(name: str, config: RunConfig, namespace: Any) -> Iterator[Table]:
     if name == "evaluation":
         from experiments.bench.evaluation import bench_evaluation
 
         yield bench_evaluation(config)
+        return
+    methods = namespace.methods
+    if name == "routing":
+        from experiments.bench.routing import bench_routing
+        from experiments.methods import resolve_device
+
+        yield from bench_routing(
+            namespace.lengths,
+            namespace.interests,
+            namespace.widths,
+            methods=methods or (),
+            device=resolve_device(config),
+            n_threads=config.training.threads or 1,
+            compiled=config.training.compile,
+        )
         return
     from experiments.bench.training import bench_grid, bench_public, trained_methods
 
@@ -83,10 +105,14 @@ def _add_flags(name: str, parser: Any) -> Sequence[str]:
     parser.usage = f"adaptive-mi bench {name} [--data NAME|PATH] [any setting below] ..."
     parser.description = f"Measure {BENCHES[name]}."
     own = ["format", "keep"]
-    if name == "training":
+    if name in ("training", "routing"):
         text = "time these methods only: [mind,sasrec]"
         parser.add_argument("--methods", type=list[str] | None, default=None, help=text)
         own.append("methods")
+    if name == "routing":
+        for flag, default, text in _SIZES:
+            parser.add_argument(f"--{flag}", type=list[int], default=default, help=text)
+            own.append(flag)
     parser.add_argument("--keep", type=str | None, default=None, help="keep the tables in this folder of results")
     add_format(parser)
     return own

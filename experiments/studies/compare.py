@@ -1,9 +1,10 @@
 """How do the methods compare, under one protocol, against references that cost nothing?
 
 Every method at the settings that the same number of trials found for it (`experiments/tuned`), trained twice as long as
-in those trials; the single vector also
-at 256 coordinates, as many as four interests of width 64 have together. Known beforehand: item-kNN and a user's own
-past items are above several published multi-interest numbers (Amazon Beauty, RetailRocket).
+in those trials; the single vector also at 256 coordinates, as many as four interests of width 64 have together. Some
+also with a learned bonus for items of the history (`_repeats`), which the adaptive method has by default. Known
+beforehand: item-kNN and a user's own past items are above several published multi-interest numbers (Amazon Beauty,
+RetailRocket).
 
 Command: `adaptive-mi study compare --data D --tuned --seeds 3`. Cost: to be filled in.
 """
@@ -23,6 +24,11 @@ STUDY = StudyDefinition(
             name: {"method": name}
             for name in ("gru4rec", "sasrec", "nonlinear", "mind", "comirec_dr", "comirec_sa", "remi")
         },
+        **{
+            f"{name}_repeats": {"method": name, "scoring": {"repeats": "learned"}}
+            for name in ("mean_pooling", "sasrec", "comirec_sa")
+        },
+        **{name: {"method": name} for name in ("adaptive", "sparse_routing", "codebook_routing")},
     },
     baseline="item_knn",
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),

@@ -15,6 +15,7 @@ STUDIES = {
     "regularization": "experiments.studies.regularization",
     "aggregation": "experiments.studies.aggregation",
     "similarity": "experiments.studies.similarity",
+    "fixed_vs_adaptive_k": "experiments.studies.fixed_vs_adaptive_k",
 }
 """name -> module with a `STUDY`; a new study is its file and one line here."""
 

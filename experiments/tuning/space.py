@@ -74,11 +74,12 @@ _ITEM_KNN: tuple[Dimension, ...] = (
     one_of("model.n_recent", 1, 5, 20, 0),
     Number("model.decay", 0.3, 1.0),
 )
+_REPEATS = one_of("model.repeats", True, False)
 
 OWN: Mapping[str, tuple[Dimension, ...]] = {
-    "item_knn": _ITEM_KNN,
+    "item_knn": (*_ITEM_KNN, _REPEATS),
     "repeat_then_item_knn": _ITEM_KNN,
-    "ease": (Number("model.l2", 10.0, 1e4, log=True),),
+    "ease": (Number("model.l2", 10.0, 1e4, log=True), _REPEATS),
     "mind": (_ROUNDS,),
     "comirec_dr": (_ROUNDS,),
     "comirec_sa": (Number("model.temperature", 0.25, 4.0, log=True),),
@@ -88,6 +89,12 @@ OWN: Mapping[str, tuple[Dimension, ...]] = {
         Number("loss.hardness", 1e-2, 10.0, log=True),
         Number("loss.weights.routing", 1e-2, 1e2, log=True),
     ),
+    "sparse_routing": (
+        one_of("model.n_interests", 16, 32, 64),  # an upper bound here
+        one_of("model.n_selected", 1, 2, 4),
+        one_of("model.balance_rate", 0.0, 1.0),
+    ),
+    "codebook_routing": (one_of("model.n_codes", 16, 32, 64),),
     "gru4rec": (
         _POSITIONS,
         one_of("model.n_layers", 1, 2),

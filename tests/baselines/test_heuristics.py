@@ -139,3 +139,12 @@ def test_behaviours_of_sequences_and_of_padded_histories_agree(users: list[list[
     assert flat.distinct(np.float32).toarray().tolist() == expected
     counts = [[float(user.count(item)) for item in range(10)] for user in recent]
     assert flat.weighted(np.ones(len(flat.item))).toarray().tolist() == counts
+
+
+@pytest.mark.parametrize("method", [ItemKNN, EASE])
+def test_without_repeats_the_users_own_items_are_taken_out_of_the_ranking(method: type[ItemKNN] | type[EASE]) -> None:
+    usual, without = (method(repeats=repeats).fit(TRAIN).rank(batch(USERS), 60) for repeats in (True, False))
+    for user, everything, others in zip(USERS, usual.items.tolist(), without.items.tolist(), strict=True):
+        expected = [item for item in everything if item and item not in user]
+        assert others == expected + [0] * (60 - len(expected))
+    assert (usual.items != without.items).any()

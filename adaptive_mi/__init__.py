@@ -1,0 +1,1 @@
+"""Interests whose number follows from the data: density clusters of a user's behaviours, and sparse routing."""

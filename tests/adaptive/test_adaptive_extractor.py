@@ -1,0 +1,151 @@
+"""The extractor against a slow twin, its degenerate histories, and planted interests."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from histories import planted
+from sklearn.cluster import AgglomerativeClustering
+from torch import Tensor
+
+from adaptive_mi.extractor import AdaptiveExtractor, Rule
+from baselines.errors import BadInput
+
+D, L = 32, 20
+
+
+def batch(users: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Pad users' vectors [n, D], scaled as the recommender does; garbage lies under the padding."""
+    history = torch.full((len(users), L, D), 7.0)
+    mask = torch.zeros(len(users), L, dtype=torch.bool)
+    for b, user in enumerate(users):
+        history[b, : len(user)] = torch.from_numpy(user) * math.sqrt(D)
+        mask[b, : len(user)] = True
+    return history, mask
+
+
+def draw_users(seed: int, n_users: int = 6) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    sizes = [rng.integers(1, 6, rng.integers(1, 4)) for _ in range(n_users)]
+    return [planted(rng, size, spread=0.15, D=D)[0] for size in sizes]
+
+
+def with_random_parameters(**knobs: object) -> AdaptiveExtractor:
+    torch.manual_seed(0)
+    extractor = AdaptiveExtractor(D, L, **knobs)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for parameter in extractor.parameters():
+            parameter.copy_(0.1 * torch.randn(parameter.shape))
+    return extractor.eval()
+
+
+def pooled(user: np.ndarray, member: np.ndarray, recency: np.ndarray, gate: np.ndarray) -> tuple[np.ndarray, float]:
+    """The weighted mean of the members, and the log of their weight, by the docstring's formula."""
+    rows = user.astype(float) * math.sqrt(D)
+    weight = np.array([math.exp(recency[len(user) - 1 - i] + gate @ rows[i]) for i in range(len(user))]) * member
+    return (weight[:, None] * rows).sum(0) / weight.sum(), math.log(weight.sum())
+
+
+@pytest.mark.parametrize("whole", [0.3, 0.0])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_it_is_the_pooled_clusters_of_the_textbook(whole: float, weighted: bool) -> None:
+    extractor = with_random_parameters(whole_share=whole, weighted=weighted, max_distance=0.5)
+    users = draw_users(0)
+    found = extractor(*batch(users))
+    numbers = {name: p.detach().double().numpy() for name, p in extractor.named_parameters()}
+    several = 0
+    for b, user in enumerate(users):
+        labels = np.zeros(1, int)
+        if len(user) > 1:
+            textbook = AgglomerativeClustering(None, metric="cosine", linkage="average", distance_threshold=0.5)
+            labels = textbook.fit_predict(user.astype(float))
+        order = sorted(set(labels), key=lambda k: -np.flatnonzero(labels == k).max())
+        parts = [pooled(user, labels == k, numbers["of_clusters.recency"], numbers["of_clusters.gate"]) for k in order]
+        log_mass = np.array([part[1] for part in parts]) if weighted else np.zeros(len(parts))
+        expected = [part[0] for part in parts]
+        log_share = (log_mass - np.log(np.exp(log_mass).sum())).tolist()
+        if whole and len(parts) > 1:
+            everything = np.ones(len(user), bool)
+            expected.append(pooled(user, everything, numbers["of_whole.recency"], numbers["of_whole.gate"])[0])
+            log_share.append(math.log(0.3 / 0.7))
+            several += 1
+        live = found.mask[b]
+        torch.testing.assert_close(
+            found.vectors[b][live], torch.tensor(np.array(expected)).float(), rtol=1e-4, atol=1e-4
+        )
+        torch.testing.assert_close(found.log_weight[b][live], torch.tensor(log_share).float(), rtol=1e-4, atol=1e-4)
+        assigned = found.assignment[b, : len(user)].argmax(-1).tolist()
+        assert assigned == [order.index(k) for k in labels]
+    assert several > 1 or not whole
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+def test_odd_histories_have_an_interest(rule: Rule) -> None:
+    one = np.eye(D, dtype=np.float32)[:1]
+    users = [one, np.repeat(one, 9, axis=0), np.eye(D, dtype=np.float32)[:L], draw_users(1)[0]]
+    extractor = AdaptiveExtractor(D, L, rule=rule, max_interests=5)
+    for _ in range(2):
+        found = extractor(*batch(users))
+        assert (found.n_live >= 1).all()
+        assert found.n_live[:2].tolist() == [1, 1], "one item, however often, is one interest"
+        assert (found.n_live <= 6).all()
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("fixed", [1, 3, 3]), ("log_length", [1, 2, 3])])
+def test_a_preset_k_is_kept_as_far_as_there_are_items(rule: Rule, expected: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    users = [planted(rng, [1], D=D)[0], planted(rng, [1] * 5, D=D)[0], planted(rng, [1] * 16, D=D)[0]]
+    found = AdaptiveExtractor(D, L, rule=rule, max_interests=3, whole_share=0.0)(*batch(users))
+    assert found.n_live.tolist() == expected
+
+
+@pytest.mark.parametrize("rule", ["distance", "silhouette", "hdbscan"])
+def test_planted_interests_are_counted(rule: Rule) -> None:
+    rng = np.random.default_rng(1)
+    planned = rng.integers(2, 5, 200)
+    users = [planted(rng, rng.integers(3, 6, k), spread=0.06, D=D)[0][:L] for k in planned]
+    extractor = AdaptiveExtractor(D, L, rule=rule, whole_share=0.0, noise="nearest")
+    found = extractor(*batch(users))
+    assert (found.n_live.numpy() == planned).mean() > 0.95
+
+
+def test_what_dropout_took_away_does_not_change_the_clusters() -> None:
+    users = draw_users(2)
+    history, mask = batch(users)
+    extractor = AdaptiveExtractor(D, L, max_distance=0.5)
+    plain = extractor(history, mask)
+    noisy = extractor(history * (torch.rand(history.shape) < 0.5), mask, history)
+    torch.testing.assert_close(noisy.assignment, plain.assignment)
+    assert not torch.equal(noisy.vectors, plain.vectors)
+
+
+def test_k_by_chance_is_learnt_in_training_and_then_stands_still() -> None:
+    users = draw_users(3, n_users=200)
+    extractor = AdaptiveExtractor(D, L, rule="by_chance", max_distance=0.5, whole_share=0.0)
+    found = AdaptiveExtractor(D, L, max_distance=0.5, whole_share=0.0)(*batch(users)).n_live
+    extractor.train()(*batch(users))
+    drawn, again = (extractor.eval()(*batch(users)).n_live for _ in range(2))
+    assert torch.equal(drawn, again)
+    assert not torch.equal(drawn, found)
+    assert abs(float(drawn.double().mean() - found.double().mean())) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"rule": "distanse"}, "distance"),
+        ({"noise": "nearset"}, "nearest"),
+        ({"max_interests": 0}, "max_interests"),
+        ({"whole_share": 1.0}, "whole_share"),
+        ({"max_distance": -0.1}, "max_distance"),
+        ({"min_cluster_size": 1}, "min_cluster_size"),
+        ({"min_samples": 0}, "min_samples"),
+    ],
+)
+def test_impossible_knobs_are_bad_input(knobs: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        AdaptiveExtractor(D, L, **knobs)  # type: ignore[arg-type]
