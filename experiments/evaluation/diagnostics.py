@@ -47,7 +47,9 @@ def mean_pairwise_cosine(products: NDArray[np.float64], mask: NDArray[np.bool_])
     """
     squares = np.diagonal(products, axis1=1, axis2=2)  # [B, K] squared lengths
     inverse = 1 / np.sqrt(np.where(squares > 0, squares, np.inf))
-    pairs = (np.einsum("bk,bkj,bj->b", inverse, products, inverse) - (squares > 0).sum(-1)) / 2
+    cosines = inverse[:, :, None] * products * inverse[:, None]  # [B, K, K]
+    all_pairs = cosines.reshape(len(cosines), -1).sum(1)  # row by row: in an order that B does not decide
+    pairs = (all_pairs - (squares > 0).sum(-1)) / 2
     k = live_k(mask)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(k > 1, pairs / (k * (k - 1) / 2), np.nan)

@@ -73,7 +73,7 @@ def test_it_is_the_plain_loss_and_so_is_its_gradient(
     plain = value_and_gradients(by_the_long_way(*inputs[:4], ids, **known), asked)
     fused = value_and_gradients(fused_sampled_softmax(*inputs[:4], *ids, **known), asked)  # type: ignore[arg-type]
     for name, one, other in zip(("loss", *NAMES, "bonus", "beside"), fused, plain, strict=False):
-        size = max(1.0, float(other.abs().max()))
+        size = max(1.0, scale, float(other.abs().max()))
         torch.testing.assert_close(one, other, rtol=1e-4, atol=3e-6 * size, msg=lambda m, name=name: f"{name}: {m}")
 
 

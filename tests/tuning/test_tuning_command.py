@@ -141,10 +141,11 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
 def test_the_table_sets_the_best_beside_the_default(command: Command, tmp_path: Path) -> None:
     tune = ["tune", "ease", *DATA, "--trials=4", f"--out={tmp_path}/runs", f"--tuned-dir={tmp_path}/tuned"]
     said = command(*tune, "--format=json")
-    recall, l2 = json.loads(said.out)["rows"]
+    recall, l2, repeats = json.loads(said.out)["rows"]
     assert recall["validation"] == "recall@50"
     assert recall["best"] >= recall["default"]
     assert l2["default"] == 500
+    assert repeats["default"] is True
     assert yaml.safe_load((tmp_path / "tuned/synthetic/ease.yaml").read_text())["model"]["l2"] == l2["best"]
     assert f"Tuned settings: {tmp_path}/tuned/synthetic/ease.yaml" in said.err
     assert command(*tune, "--format=json").out == said.out  # nothing is left to do
