@@ -8,7 +8,8 @@ should follow from the user, by density clustering, say. Here, at every step of 
        where a is learned by distance r(i) from the end of the history, and g reads the content;
     3. the share of the cluster's weight m_k in the user's is the interest's importance: its log joins the scores;
     4. where there are several clusters, the history as a whole is one more interest, pooled by an a and a g of its own,
-       and has a fixed part of the importance (`whole_share`); the clusters have the rest.
+       and has a fixed part of the importance (`whole_share`); the clusters have the rest. With `whole = sequence` the
+       state of a causal transformer joins it, and then every user has it.
 
 So K costs nothing where a user has one taste, and two tastes never share a vector. What a user's behaviours have in
 common is lost in clusters all the same, and where that is what counts (films, long histories) every K > 1 loses to
@@ -39,31 +40,14 @@ from adaptive_mi.density import NOISE
 from adaptive_mi.gap_statistic import gap_k, uniform_reference
 from adaptive_mi.noise import Noise, settle_noise
 from adaptive_mi.silhouette import silhouette_k
+from adaptive_mi.whole import BehaviourWeight, PooledWhole, SequenceWhole
 from baselines.errors import require_number, unknown_name
 from baselines.interests import InterestExtractor, Interests, pack, recency_rank, scatter
 
+WholeKind = Literal["pooled", "sequence"]
 Rule = Literal["distance", "fixed", "log_length", "by_chance", "silhouette", "gap", "hdbscan"]
 
 _SAME = 1e-5  # 1 - cosine up to which behaviours are one item: what float32 makes of 0
-
-
-class BehaviourWeight(nn.Module):
-    """The log weight of a behaviour in what it is pooled into: learned by recency, and by content.
-
-    Args:
-        width: D.
-        max_history: L.
-        gated: False = by recency alone.
-    """
-
-    def __init__(self, width: int, max_history: int, gated: bool) -> None:
-        super().__init__()
-        self.recency = nn.Parameter(torch.zeros(max_history))
-        self.gate = nn.Parameter(torch.zeros(width), requires_grad=gated)
-
-    def forward(self, behaviours: Tensor, rank: Tensor) -> Tensor:
-        """Weigh packed behaviours [P, D], `rank` [P] places from the end of their history; returns [P]."""
-        return self.recency[rank] + behaviours @ self.gate
 
 
 class AdaptiveExtractor(InterestExtractor):
@@ -85,8 +69,13 @@ class AdaptiveExtractor(InterestExtractor):
             `dropped`.
         weighted: let an interest's weight count in its scores.
         gated: learn by content, too, how much a behaviour weighs.
-        whole_share: for users with several clusters, the share of the importance that the whole history has as an
-            interest of its own, less than 1; 0 = there is none.
+        whole_share: the share of the importance that the whole history has as an interest of its own beside the
+            clusters, less than 1; 0 = there is none.
+        whole: what it is, the mean of all behaviours (`pooled`), for users with several clusters; or that plus the
+            state of a transformer (`sequence`), for all.
+        n_layers: of the transformer.
+        n_heads: of the transformer.
+        encoder_dropout: of the transformer, beside `scoring.dropout`.
     """
 
     reads_undropped = True
@@ -105,9 +94,15 @@ class AdaptiveExtractor(InterestExtractor):
         weighted: bool = True,
         gated: bool = True,
         whole_share: float = 0.5,
+        whole: WholeKind = "pooled",
+        n_layers: int = 1,
+        n_heads: int = 2,
+        encoder_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value, known in (("rule", rule, get_args(Rule)), ("noise", noise, get_args(Noise))):
+        choices = (("rule", rule, Rule), ("noise", noise, Noise), ("whole", whole, WholeKind))
+        for name, value, kind in choices:
+            known = get_args(kind)
             if value not in known:
                 raise unknown_name(f"model.{name}", value, known)
         require_number("model.max_interests", max_interests, at_least=1)
@@ -119,7 +114,12 @@ class AdaptiveExtractor(InterestExtractor):
         self.max_interests, self.max_distance = max_interests, max_distance
         self.min_cluster_size, self.min_samples = min_cluster_size, min_samples
         self.of_clusters = BehaviourWeight(width, max_history, gated)
-        self.of_whole = BehaviourWeight(width, max_history, gated) if whole_share else None
+        self.whole: PooledWhole | None = None
+        if whole_share and whole == "pooled":
+            self.whole = PooledWhole(width, max_history, gated)
+        elif whole_share:
+            transformer = {"n_layers": n_layers, "n_heads": n_heads}
+            self.whole = SequenceWhole(width, max_history, gated, **transformer, dropout=encoder_dropout)
         self.log_odds = math.log(whole_share / (1 - whole_share)) if whole_share else -math.inf
         self.by_chance = KByChance(max_history, max_interests) if rule == "by_chance" else None
         lengths = np.arange(max_history + 1)
@@ -144,11 +144,12 @@ class AdaptiveExtractor(InterestExtractor):
         mask = log_mass > -torch.inf
         log_share = (log_mass if self.weighted else log_mass.masked_fill(mask, 0)).log_softmax(1).masked_fill(~mask, 0)
         assignment = scatter(nn.functional.one_hot(labels + 1, K + 1)[:, 1:].to(history), history_mask)
-        if self.of_whole is not None and K > 1:
-            whole, _ = pool_clusters(behaviours, self.of_whole(behaviours, rank), user, B)
+        if self.whole is not None and (K > 1 or self.whole.adds_to_one_cluster):
+            whole = self.whole(history, history_mask, behaviours, rank)
+            has_it = mask.sum(1, keepdim=True) > (0 if self.whole.adds_to_one_cluster else 1)
             vectors = torch.cat([vectors, whole[:, None]], 1)
             log_share = torch.cat([log_share, log_share.new_full((B, 1), self.log_odds)], 1)
-            mask = torch.cat([mask, mask.sum(1, keepdim=True) > 1], 1)
+            mask = torch.cat([mask, has_it], 1)
             assignment = nn.functional.pad(assignment, (0, 1))
         return Interests(vectors=vectors, mask=mask, log_weight=log_share, assignment=assignment)
 

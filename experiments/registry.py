@@ -57,6 +57,9 @@ METHODS = {
     "comirec_dr": Method("extractor", "baselines.extractors.comirec", "ComiRecDR"),
     "comirec_sa": Method("extractor", "baselines.extractors.comirec", "ComiRecSA"),
     "adaptive": Method("extractor", "adaptive_mi.extractor", "AdaptiveExtractor", settings=_CLUSTERS),
+    "adaptive_sequence": Method(
+        "extractor", "adaptive_mi.extractor", "AdaptiveExtractor", settings={**_CLUSTERS, "model.whole": "sequence"}
+    ),
     "sparse_routing": Method("extractor", "adaptive_mi.sparse_routing", "SparseRouting"),
     "codebook_routing": Method("extractor", "adaptive_mi.codebook_routing", "CodebookRouting"),
     "remi": Method(

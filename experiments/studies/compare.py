@@ -28,7 +28,7 @@ STUDY = StudyDefinition(
             f"{name}_repeats": {"method": name, "scoring": {"repeats": "learned"}}
             for name in ("mean_pooling", "sasrec", "comirec_sa")
         },
-        **{name: {"method": name} for name in ("adaptive", "sparse_routing", "codebook_routing")},
+        **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "sparse_routing", "codebook_routing")},
     },
     baseline="item_knn",
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),

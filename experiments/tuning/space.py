@@ -95,6 +95,7 @@ OWN: Mapping[str, tuple[Dimension, ...]] = {
         one_of("model.balance_rate", 0.0, 1.0),
     ),
     "codebook_routing": (one_of("model.n_codes", 16, 32, 64),),
+    "adaptive_sequence": (one_of("model.n_layers", 1, 2), Number("model.encoder_dropout", 0.0, 0.5)),
     "gru4rec": (
         _POSITIONS,
         one_of("model.n_layers", 1, 2),

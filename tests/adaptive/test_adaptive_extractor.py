@@ -70,7 +70,7 @@ def test_it_is_the_pooled_clusters_of_the_textbook(whole: float, weighted: bool)
         log_share = (log_mass - np.log(np.exp(log_mass).sum())).tolist()
         if whole and len(parts) > 1:
             everything = np.ones(len(user), bool)
-            expected.append(pooled(user, everything, numbers["of_whole.recency"], numbers["of_whole.gate"])[0])
+            expected.append(pooled(user, everything, numbers["whole.weight.recency"], numbers["whole.weight.gate"])[0])
             log_share.append(math.log(0.3 / 0.7))
             several += 1
         live = found.mask[b]
@@ -132,6 +132,23 @@ def test_k_by_chance_is_learnt_in_training_and_then_stands_still() -> None:
     assert torch.equal(drawn, again)
     assert not torch.equal(drawn, found)
     assert abs(float(drawn.double().mean() - found.double().mean())) < 0.15
+
+
+def test_the_state_of_a_transformer_joins_the_whole_and_every_user_has_it() -> None:
+    extractor = with_random_parameters(whole="sequence", max_distance=0.5)
+    history, mask = batch(draw_users(0))
+    found = extractor(history, mask)
+    clusters = with_random_parameters(whole_share=0.0, max_distance=0.5)(history, mask).n_live
+    assert torch.equal(found.n_live, clusters + 1)
+    whole = extractor.whole
+    assert whole is not None
+    states = whole.encoder.states(history, mask)
+    for b, user in enumerate(draw_users(0)):
+        weight, gate = (p.detach().double().numpy() for p in (whole.weight.recency, whole.weight.gate))
+        mean = pooled(user, np.ones(len(user), bool), weight, gate)[0]
+        expected = torch.from_numpy(mean).float() + whole.of_state * states[b, len(user) - 1]
+        torch.testing.assert_close(found.vectors[b, -1], expected, rtol=1e-4, atol=1e-4)
+        assert found.log_weight[b, -1] == 0, "half of the importance"
 
 
 @pytest.mark.parametrize(
