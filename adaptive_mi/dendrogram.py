@@ -18,6 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from adaptive_mi.density import require_finite
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -64,7 +66,11 @@ def average_linkage(vectors: Floats, starts: Ints) -> Dendrograms:
     Args:
         vectors: [P, D] float32 of unit length, finite.
         starts: [B + 1] int64, ascending from 0 to P.
+
+    Raises:
+        BadInput: a vector with a NaN or an infinite entry.
     """
+    require_finite(vectors)  # a NaN is nobody's nearest, and the chain would leave its bounds
     P = len(vectors)
     heights, joined = np.empty(P, np.float32), np.zeros((P, 2), np.int64)
     longest = int(np.diff(starts).max(initial=0))
@@ -78,8 +84,7 @@ _LANES = 16  # rows are padded to a multiple: no remainders in the inner loops
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan"}, error_model="numpy")
 def _link_all(vectors, starts, longest, heights, joined):  # type: ignore[no-untyped-def]
     width = (longest + _LANES - 1) // _LANES * _LANES
-    D = vectors.shape[1]
-    columns, cells = np.empty(D * width, np.float32), np.empty(width * width, np.float32)
+    cells = np.empty(width * width, np.float32)
     size, chain = np.empty(width, np.float32), np.empty(longest + 1, np.int64)
     pair, height = np.empty((longest, 2), np.int64), np.empty(longest, np.float32)
     for user in range(len(starts) - 1):
@@ -87,9 +92,8 @@ def _link_all(vectors, starts, longest, heights, joined):  # type: ignore[no-unt
         if n == 0:
             continue
         padded = (n + _LANES - 1) // _LANES * _LANES
-        across = columns[: D * padded].reshape(D, padded)  # contiguous, or no inner loop is vectorised
-        distance = cells[: padded * padded].reshape(padded, padded)
-        _distances(vectors[first : first + n], across, distance)
+        distance = cells[: padded * padded].reshape(padded, padded)  # contiguous, or no inner loop is vectorised
+        _distances(vectors[first : first + n], distance)
         _chain(distance, n, size[:padded], chain, pair, height)
         order = np.argsort(height[: n - 1], kind="mergesort")  # stable: equal heights in the order of the chain
         for t in range(n - 1):
@@ -98,43 +102,65 @@ def _link_all(vectors, starts, longest, heights, joined):  # type: ignore[no-unt
         heights[first + n - 1] = np.inf
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan"}, error_model="numpy")
-def _distances(vectors, across, distance):  # type: ignore[no-untyped-def]
-    """1 - cosine of every pair of one user's n behaviours, not below 0; +inf on the diagonal and in the padding."""
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan", "reassoc"}, error_model="numpy")
+def _distances(vectors, distance):  # type: ignore[no-untyped-def]
+    """1 - cosine of every pair of one user's n behaviours, not below 0; +inf on the diagonal and in the padding.
+
+    Four rows by four at a time: what is loaded serves four products, and sums stay in registers. Where fewer are left
+    the last one is taken again: all products are summed in one order, and equal behaviours have equal distances.
+    """
     n, D = vectors.shape
-    width = distance.shape[1]
-    for d in range(D):
-        for i in range(n):
-            across[d, i] = vectors[i, d]
-        for i in range(n, width):
-            across[d, i] = np.float32(0.0)
-    for i in range(0, n, 4):  # four rows at a time: what is loaded serves four products
-        left = i // _LANES * _LANES
-        m = width - left
-        r0, r1 = distance[i, left:width], distance[i + 1, left:width]
-        r2, r3 = distance[i + 2, left:width], distance[i + 3, left:width]
-        for j in range(m):
-            r0[j] = r1[j] = r2[j] = r3[j] = np.float32(1.0)
-        for d in range(D):
-            column = across[d, left:width]
-            x0, x1, x2, x3 = across[d, i], across[d, i + 1], across[d, i + 2], across[d, i + 3]
-            for j in range(m):
-                r0[j] -= x0 * column[j]
-                r1[j] -= x1 * column[j]
-                r2[j] -= x2 * column[j]
-                r3[j] -= x3 * column[j]
+    for i in range(0, n, 4):
+        p0, p1, p2, p3 = _four(vectors, i)
+        for j in range(i, n, 4):
+            q0, q1, q2, q3 = _four(vectors, j)
+            s00 = s01 = s02 = s03 = np.float32(0.0)
+            s10 = s11 = s12 = s13 = np.float32(0.0)
+            s20 = s21 = s22 = s23 = np.float32(0.0)
+            s30 = s31 = s32 = s33 = np.float32(0.0)
+            for d in range(D):
+                s00 += p0[d] * q0[d]
+                s01 += p0[d] * q1[d]
+                s02 += p0[d] * q2[d]
+                s03 += p0[d] * q3[d]
+                s10 += p1[d] * q0[d]
+                s11 += p1[d] * q1[d]
+                s12 += p1[d] * q2[d]
+                s13 += p1[d] * q3[d]
+                s20 += p2[d] * q0[d]
+                s21 += p2[d] * q1[d]
+                s22 += p2[d] * q2[d]
+                s23 += p2[d] * q3[d]
+                s30 += p3[d] * q0[d]
+                s31 += p3[d] * q1[d]
+                s32 += p3[d] * q2[d]
+                s33 += p3[d] * q3[d]
+            _put(distance, n, i, j, s00, s01, s02, s03)
+            _put(distance, n, i + 1, j, s10, s11, s12, s13)
+            _put(distance, n, i + 2, j, s20, s21, s22, s23)
+            _put(distance, n, i + 3, j, s30, s31, s32, s33)
     for i in range(n):
-        for j in range(i + 1, n):
-            distance[i, j] = distance[j, i] = max(distance[i, j], np.float32(0.0))
         distance[i, i] = np.inf
-        for j in range(n, width):
-            distance[i, j] = np.inf
+        distance[i, n:] = np.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _four(vectors, i):  # type: ignore[no-untyped-def]
+    last = len(vectors) - 1
+    return vectors[i], vectors[min(i + 1, last)], vectors[min(i + 2, last)], vectors[min(i + 3, last)]
+
+
+@njit(cache=True, nogil=True, fastmath={"nsz", "nnan"}, error_model="numpy")
+def _put(distance, n, i, j, s0, s1, s2, s3):  # type: ignore[no-untyped-def]
+    i, one, zero = min(i, n - 1), np.float32(1.0), np.float32(0.0)
+    for k, s in ((j, s0), (min(j + 1, n - 1), s1), (min(j + 2, n - 1), s2), (min(j + 3, n - 1), s3)):
+        distance[i, k] = distance[k, i] = max(one - s, zero)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan"}, error_model="numpy")
 def _chain(distance, n, size, chain, pair, height):  # type: ignore[no-untyped-def]
     """Join along nearest-neighbour chains; what is joined keeps the later row, the other row and column go to +inf."""
-    width = distance.shape[1]
+    width, bits = distance.shape[1], distance.view(np.int32)
     size[:] = np.float32(0.0)
     size[:n] = np.float32(1.0)
     length = 0
@@ -145,16 +171,11 @@ def _chain(distance, n, size, chain, pair, height):  # type: ignore[no-untyped-d
                 chain[0] += 1
             length = 1
         while True:
-            row = distance[chain[length - 1]]
-            least = row[0]
-            for j in range(1, width):
-                least = min(least, row[j])
-            if length > 1 and row[chain[length - 2]] == least:  # each is the other's nearest
+            row = bits[chain[length - 1]]
+            found = _nearest(row)
+            if length > 1 and row[chain[length - 2]] == found >> 32:  # each is the other's nearest
                 break
-            nearest = 0
-            while row[nearest] != least:
-                nearest += 1
-            chain[length] = nearest
+            chain[length] = found & 0xFFFFFFFF
             length += 1
         a, b = chain[length - 1], chain[length - 2]
         length -= 2
@@ -171,6 +192,15 @@ def _chain(distance, n, size, chain, pair, height):  # type: ignore[no-untyped-d
         for j in range(n):
             distance[j, b] = of_b[j]
             distance[j, a] = np.inf
+
+
+@njit(cache=True, nogil=True)
+def _nearest(row):  # type: ignore[no-untyped-def]
+    """The bits of the least entry, and in the lower half its first place; floats from 0 up have the order of bits."""
+    least = np.int64(0x7FFFFFFF) << 32
+    for j in range(len(row)):
+        least = min(least, (np.int64(row[j]) << 32) + j)
+    return least
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 BENCHES = {
     "evaluation": "users evaluated a second, beside the usual public loop and the bare matrix product",
     "training": "training examples a second of every method (or of --methods), and where the time goes",
+    "clustering": "whether rules of `adaptive` find planted interests, and what clustering costs: by user, in a step",
     "routing": "what extractors cost alone, for several K and L: time beside ComiRec-SA's, memory, growth",
 }
 _DEFAULTS = {
     "evaluation": ["--training.max_steps=300", "--training.evaluate_every=300"],
     "training": [],
+    "clustering": ["--training.threads=1", "--device=cpu"],
     "routing": ["--training.threads=1", "--device=cpu"],
 }
 _SIZES = (
@@ -32,7 +34,7 @@ _SIZES = (
     ("interests", [4, 2, 8, 16, 32, 64], "K, of which the first is the one at which L varies: [4,64]"),
     ("widths", [64], "d: [64,128]"),
 )
-_FIXED = (  # beside the methods' own knobs, in the training benchmark
+_FIXED = (  # beside the methods' own knobs, wherever training is timed
     "--method",
     "--training.batch_size",
     "--training.min_history",
@@ -46,14 +48,15 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: adaptive-mi bench NAME [settings of a run]\n")
         print("\n".join(f"  {name:<11} {what}" for name, what in BENCHES.items()))
-        print("\nWithout --data: amazon-beauty where it is present, else a synthetic log of about its size.")
+        print("\nWithout --data: amazon-beauty where it is present, else a synthetic log of about its size")
+        print("(clustering: else no log).")
         return 0 if arguments else 2
     name = arguments[0]
     if name not in BENCHES:
         raise unknown_name("bench", name, BENCHES)
-    if name in ("training", "routing"):
+    if name != "evaluation":
         _refuse_fixed(arguments[1:])
-    given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(arguments[1:]), *arguments[1:]]
+    given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(name, arguments[1:]), *arguments[1:]]
     config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, partial(_add_flags, name))
     tables = []
     for table in _tables(name, config, namespace):
@@ -76,6 +79,11 @@ def _tables(name: str, config: RunConfig, namespace: Any) -> Iterator[Table]:
         from experiments.bench.evaluation import bench_evaluation
 
         yield bench_evaluation(config)
+        return
+    if name == "clustering":
+        from experiments.bench.clustering import bench_clustering
+
+        yield from bench_clustering(config)
         return
     methods = namespace.methods
     if name == "routing":
@@ -119,16 +127,16 @@ def _add_flags(name: str, parser: Any) -> Sequence[str]:
 
 
 def _refuse_fixed(arguments: Sequence[str]) -> None:
-    """Refuse what the training benchmark decides itself, rather than leave it unheard."""
+    """Refuse what a benchmark of training decides itself, rather than leave it unheard."""
     for flag in (argument.partition("=")[0] for argument in arguments):
         if flag in _FIXED or flag.startswith("--model."):
             raise BadInput(
-                f"{flag} cannot be set here: every method (or those of --methods) is timed with its own defaults, on "
-                "batches that the benchmark chooses."
+                f"{flag} cannot be set here: every method is timed with its own defaults, on batches that the "
+                "benchmark chooses."
             )
 
 
-def _data(arguments: Sequence[str]) -> list[str]:
+def _data(name: str, arguments: Sequence[str]) -> list[str]:
     """The data to measure on, where the caller names none."""
     if any(argument.startswith("--data") or argument in ("-h", "--help") for argument in arguments):
         return []
@@ -137,5 +145,7 @@ def _data(arguments: Sequence[str]) -> list[str]:
     try:
         locate("amazon-beauty", None)
     except BadInput:
+        if name == "clustering":  # real lengths are what it wants a log for
+            return ["--data=synthetic"]
         return ["--data=synthetic", "--data.synthetic.n_users=22000", "--data.synthetic.n_items=12000"]
     return ["--data=amazon-beauty"]
