@@ -62,7 +62,8 @@ class AdaptiveExtractor(InterestExtractor):
             density clusters of `hdbscan`.
         max_interests: the most interests of a user, and K of `fixed`.
         max_distance: of `distance` and `by_chance`: clusters whose mean distance, 1 - cosine, is at most this are
-            joined, from 0 = only the same item to 2 = all of the history.
+            joined, from 0 = only the same item to 2 = all of the history. At .8 planted interests are joined by
+            chance, at .5 loose ones fall apart (`adaptive-mi bench clustering`).
         min_cluster_size: of `hdbscan`: the fewest behaviours of a cluster.
         min_samples: of `hdbscan`: how many neighbours tell a behaviour's density.
         noise: of `hdbscan`: a behaviour in no dense group is an interest `alone`, joins the `nearest` cluster, or is
@@ -87,7 +88,7 @@ class AdaptiveExtractor(InterestExtractor):
         *,
         rule: Rule = "distance",
         max_interests: int = 16,
-        max_distance: float = 0.8,
+        max_distance: float = 0.65,
         min_cluster_size: int = 2,
         min_samples: int = 1,
         noise: Noise = "alone",

@@ -28,7 +28,7 @@ MODERATE = (0.7, 0.1)
 
 RULES: Mapping[str, Mapping[str, Any]] = {
     "distance": {},
-    "distance-0.6": {"max_distance": 0.6},
+    "distance-0.8": {"max_distance": 0.8},
     "silhouette": {"rule": "silhouette"},
     "gap": {"rule": "gap"},
     "hdbscan-2": {"rule": "hdbscan", "noise": "nearest", "min_cluster_size": 2},

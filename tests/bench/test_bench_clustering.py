@@ -105,12 +105,13 @@ def test_recovery_falls_with_noise_and_where_interests_are_loose() -> None:
         assert table.columns == ["rule", "L", "noise", "cosine 0.7", "cosine 0.1"]
         assert list(cells(table)) == [(rule, 20, noise) for noise in ("0%", "10%", "20%") for rule in RULES]
     share, off, alike = cells(recovered), cells(error), cells(agreement)
-    for rule in ("distance", "distance-0.6", "gap", "hdbscan-2"):
+    for rule in ("distance", "distance-0.8", "gap", "hdbscan-2"):
         assert share[rule, 20, "0%"][0] > share[rule, 20, "0%"][1], "near ones are found sooner"
         assert off[rule, 20, "0%"][0] < off[rule, 20, "0%"][1]
         assert alike[rule, 20, "0%"][0] > alike[rule, 20, "0%"][1]
-    for rule in ("distance", "gap", "hdbscan-2"):
+    for rule in ("distance-0.8", "gap", "hdbscan-2"):
         assert share[rule, 20, "0%"][0] > share[rule, 20, "20%"][0]
+    assert share["distance", 20, "10%"][0] >= 95, "the default rule at moderate separation and noise"
     for row in moderate.rows:
         assert number(row[2]) == share[str(row[0]), 20, "10%"][0]
 
