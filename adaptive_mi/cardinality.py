@@ -40,11 +40,12 @@ class KByChance(nn.Module):
 
     def note(self, n_behaviours: Ints, n_clusters: Ints) -> None:
         """Count what the rule found for B users."""
-        np.add.at(self.histogram.numpy(), (n_behaviours, n_clusters), 1)
+        where = tuple(torch.from_numpy(index).to(self.histogram.device) for index in (n_behaviours, n_clusters))
+        self.histogram.index_put_(where, torch.ones_like(where[0]), accumulate=True)
 
     def draw(self, n_behaviours: Ints, chance: NDArray[np.float64]) -> Ints:
         """Draw K for users of `n_behaviours` [B] by `chance` [B] in [0, 1); 1 where no such length was seen."""
-        counts = self.histogram.numpy()[n_behaviours]  # [B, K + 1]
+        counts = self.histogram.cpu().numpy()[n_behaviours]  # [B, K + 1]
         below = np.cumsum(counts, 1)
         drawn = (below <= chance[:, None] * np.maximum(below[:, -1:], 1)).sum(1)
         return np.where(below[:, -1] > 0, drawn, 1).astype(np.int64)
