@@ -67,11 +67,14 @@ class InterestExtractor(nn.Module):
     """History -> Interests. A subclass documents its paper, its equations and where it differs from them.
 
     Attributes:
-        reads_undropped: `forward` takes a third argument, the history as it was before dropout [B, L, D]: what decides
+        reads_undropped: `forward` takes `undropped`, the history as it was before dropout [B, L, D]: what decides
             by distances cannot do so between vectors of which parts are missing.
+        reads_target: in training `forward` takes `target`, the vector of the behaviour to come [B, D]: what learns to
+            generate it has to be shown it. It may enter penalties, and never interests. No gradient reaches it.
     """
 
     reads_undropped = False
+    reads_target = False
 
     def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
         """Extract interests.

@@ -86,7 +86,7 @@ class Recommender(nn.Module, Ranker):
         raw = self.table(ids)
         return unit(raw) if self.scoring.similarity == "cosine" else raw
 
-    def extract(self, behaviours: Tensor, history_mask: Tensor) -> Interests:
+    def extract(self, behaviours: Tensor, history_mask: Tensor, target: Tensor | None = None) -> Interests:
         """Interests as they are scored: unit length over the temperature for `cosine`, over the temperature for `dot`.
 
         The extractor reads item vectors whose coordinates are of the order of 1 under `cosine`. In training its
@@ -95,11 +95,14 @@ class Recommender(nn.Module, Ranker):
         Args:
             behaviours: [n, D], `item_vectors` of the behaviours, packed: one row for each True of `history_mask`.
             history_mask: [B, L] bool.
+            target: [B, D], `item_vectors` of the behaviours to come, for extractors that learn by them.
         """
-        history = self._read(behaviours, history_mask)
-        undropped = self._read(behaviours, history_mask, dropping=False) if self.extractor.reads_undropped else None
-        inputs = (history, history_mask) if undropped is None else (history, history_mask, undropped)
-        found: Interests = self.extractor(*inputs)
+        more = {}
+        if self.extractor.reads_undropped:
+            more["undropped"] = self._read(behaviours, history_mask, dropping=False)
+        if self.extractor.reads_target and target is not None:
+            more["target"] = target.detach()
+        found: Interests = self.extractor(self._read(behaviours, history_mask), history_mask, **more)
         penalties = {**found.penalties, **self._regularizers(found)} if self.training else {}
         if self.representation is not None:
             found = self.representation(found)
@@ -135,10 +138,10 @@ class Recommender(nn.Module, Ranker):
             f"{self.scoring.representation}; train at one position."
         )
 
-    def _extract_for_targets(self, behaviours: Tensor, batch: Batch) -> Interests:
+    def _extract_for_targets(self, behaviours: Tensor, target: Tensor, batch: Batch) -> Interests:
         """One set of interests for each True of `batch.targets_mask`, in order: a user's, or a prefix's."""
         if batch.targets.shape[1] == 1:
-            return self.extract(behaviours, batch.history_mask)
+            return self.extract(behaviours, batch.history_mask, target)
         states = self.prefix_reader().states(
             self._read(behaviours, batch.history_mask), batch.history_mask
         )  # [B, L, D]
@@ -160,8 +163,9 @@ class Recommender(nn.Module, Ranker):
         readout = (self.scoring.readout, self.scoring.power)
         if self.loss.kind == "full_softmax":
             table = self.item_vectors()
-            interests = self._extract_for_targets(table[behaviours], batch)
-            _, scores = read_out(interests, table[target], table, *readout)
+            of_target = table[target]
+            interests = self._extract_for_targets(table[behaviours], of_target, batch)
+            _, scores = read_out(interests, of_target, table, *readout)
             if own is not None:
                 scores = scores.scatter_add(1, own.ids, own.bonus)  # where there is none, to padding
             return {"softmax": losses.full_softmax(scores, target), **interests.penalties}
@@ -170,7 +174,7 @@ class Recommender(nn.Module, Ranker):
         negatives = self.proposal.sample(self.loss.n_negatives, generator)
         looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one gradient
         of_history, of_target, of_negatives = torch.split(looked_up, [len(behaviours), len(target), len(negatives)])
-        interests = self._extract_for_targets(of_history, batch)
+        interests = self._extract_for_targets(of_history, of_target, batch)
         draws: dict[str, Any] = {
             "log_q_target": self.proposal.log_q(target) if self.loss.log_q else None,
             "log_q_negatives": self.proposal.log_q(negatives) if self.loss.log_q else None,

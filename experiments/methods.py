@@ -48,7 +48,7 @@ def make_method(
         return heuristic
     torch.manual_seed(config.seed)
     scoring = config.scoring
-    extractor = entry.load()(scoring.width, scoring.max_history, **config.model)
+    extractor = entry.load()(scoring.width, scoring.max_history, **entry.load_given(), **config.model)
     aspects = None
     if scoring.side_information:
         assert metadata is not None, "side information comes from the dataset's metadata"

@@ -18,17 +18,25 @@ class Method:
         kind: `heuristic` (fitted without gradient) or `extractor` (trained inside a Recommender).
         module, attribute: where its class is.
         settings: what the method sets besides its class, by dotted key: a loss of its own, say. A user's settings win.
+        given: what of another room its constructor is given, argument -> `module:attribute`: rooms do not import each
+            other.
     """
 
     kind: Literal["heuristic", "extractor"]
     module: str
     attribute: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> type[Any]:
         """Import and return the class."""
         found: type[Any] = getattr(importlib.import_module(self.module), self.attribute)
         return found
+
+    def load_given(self) -> dict[str, Any]:
+        """Import and return what the constructor is given, by argument."""
+        parted = {name: place.split(":") for name, place in self.given.items()}
+        return {name: getattr(importlib.import_module(module), found) for name, (module, found) in parted.items()}
 
 
 _EVERY_POSITION = {"training.positions": "every", "training.batch_size": 64}
@@ -42,6 +50,9 @@ _CLUSTERS = {
     "loss.proposal": "log_uniform",
     "training.learning_rate": 3e-3,
 }
+
+_LINKAGE = {"linkage": "adaptive_mi.dendrogram:average_linkage"}
+_GENERATED = {**_CLUSTERS, "loss.weights": {"denoising": 1.0}}
 
 METHODS = {
     "most_popular": Method("heuristic", "baselines.heuristics.most_popular", "MostPopular"),
@@ -62,6 +73,16 @@ METHODS = {
     ),
     "sparse_routing": Method("extractor", "adaptive_mi.sparse_routing", "SparseRouting"),
     "codebook_routing": Method("extractor", "adaptive_mi.codebook_routing", "CodebookRouting"),
+    "diffusion_posterior": Method(
+        "extractor", "diffusion_mi.extractor", "Posterior", settings=_GENERATED, given=_LINKAGE
+    ),
+    "diffusion_set": Method(
+        "extractor",
+        "diffusion_mi.extractor",
+        "InterestSet",
+        settings={**_GENERATED, "model.n_samples": 8},
+        given=_LINKAGE,
+    ),
     "remi": Method(
         "extractor",
         "baselines.extractors.comirec",

@@ -34,7 +34,8 @@ def knobs(method: Method) -> Callable[..., None] | None:
             return None
         owner = bases[0]
     parameters = constructor.args
-    parameters.args = [parameter for parameter in parameters.args if parameter.arg not in _GIVEN]
+    given = {*_GIVEN, *method.given}
+    parameters.args = [parameter for parameter in parameters.args if parameter.arg not in given]
     if not parameters.args and not parameters.kwonlyargs:
         return None
     _, _, explained = (ast.get_docstring(owner) or "").partition("Args:")

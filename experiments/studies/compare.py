@@ -29,6 +29,7 @@ STUDY = StudyDefinition(
             for name in ("mean_pooling", "sasrec", "comirec_sa")
         },
         **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "sparse_routing", "codebook_routing")},
+        **{name: {"method": name} for name in ("diffusion_posterior", "diffusion_set")},
     },
     baseline="item_knn",
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),

@@ -74,6 +74,12 @@ _ITEM_KNN: tuple[Dimension, ...] = (
     one_of("model.n_recent", 1, 5, 20, 0),
     Number("model.decay", 0.3, 1.0),
 )
+_GENERATED: tuple[Dimension, ...] = (
+    one_of("model.n_steps", 1, 2, 4),
+    Number("model.max_distance", 0.1, 0.9),
+    Number("model.encoder_dropout", 0.0, 0.5),
+    Number("loss.weights.denoising", 1e-2, 1e1, log=True),
+)
 _REPEATS = one_of("model.repeats", True, False)
 
 OWN: Mapping[str, tuple[Dimension, ...]] = {
@@ -96,6 +102,8 @@ OWN: Mapping[str, tuple[Dimension, ...]] = {
     ),
     "codebook_routing": (one_of("model.n_codes", 16, 32, 64),),
     "adaptive_sequence": (one_of("model.n_layers", 1, 2), Number("model.encoder_dropout", 0.0, 0.5)),
+    "diffusion_posterior": (one_of("model.n_samples", 8, 16, 32), *_GENERATED),
+    "diffusion_set": (one_of("model.n_samples", 4, 8, 16), *_GENERATED),
     "gru4rec": (
         _POSITIONS,
         one_of("model.n_layers", 1, 2),

@@ -99,7 +99,7 @@ def test_every_knob_is_explained_in_the_words_of_its_field(command: Command) -> 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_methods_own_knobs_are_those_of_its_constructor(command: Command, method: str) -> None:
     constructor = METHODS[method].load().__init__
-    given = ("self", "args", "kwargs", "width", "max_history")
+    given = ("self", "args", "kwargs", "width", "max_history", *METHODS[method].given)
     real = {name: p.default for name, p in inspect.signature(constructor).parameters.items() if name not in given}
     stub = knobs(METHODS[method])
     read = {} if stub is None else {name: p.default for name, p in inspect.signature(stub).parameters.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.batch import Batch
 from baselines.interests import InterestExtractor, Interests
@@ -45,12 +45,13 @@ def assert_same(one: Ranking, other: Ranking) -> None:
 class Disturbed(InterestExtractor):
     """An extractor with dead slots among its interests and garbage in all dead ones, all in another order."""
 
-    def __init__(self, inner: nn.Module, garbage: float, n_more: int = 3) -> None:
+    def __init__(self, inner: InterestExtractor, garbage: float, n_more: int = 3) -> None:
         super().__init__()
         self.inner, self.garbage, self.n_more = inner, garbage, n_more
+        self.reads_undropped, self.reads_target = inner.reads_undropped, inner.reads_target
 
-    def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
-        found: Interests = self.inner(history, history_mask)
+    def forward(self, history: Tensor, history_mask: Tensor, **more: Tensor) -> Interests:
+        found: Interests = self.inner(history, history_mask, **more)
 
         def with_garbage(values: Tensor, dim: int) -> Tensor:
             shape = list(values.shape)

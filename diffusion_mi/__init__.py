@@ -1,0 +1,1 @@
+"""Interests by denoising diffusion, on Hugging Face diffusers' schedulers and saving conventions."""
