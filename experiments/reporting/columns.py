@@ -31,6 +31,11 @@ def better(metric: str) -> int:
     return 1 if family in _HIGHER else -1 if family in _LOWER else 0
 
 
+def shown_as(metric: str) -> str:
+    """Return the name under which a study's metric stands in tables and plots."""
+    return LIVE_K if metric == "live_k" else metric
+
+
 def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:
     """Return the metrics of the main table.
 
@@ -43,7 +48,7 @@ def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:
     """
     if not wanted:
         return [metric for metric in DEFAULT if metric in known] or sorted(known)
-    names = [LIVE_K if metric == "live_k" else metric for metric in wanted]
+    names = [shown_as(metric) for metric in wanted]
     for metric in names:
         if metric not in known and metric != LIVE_K:
             raise unknown_name("metric", metric, known)

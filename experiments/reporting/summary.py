@@ -63,7 +63,8 @@ class Summary:
         """What is drawn: (vertical, horizontal), a column against the study's `x` or against another column."""
         if self.study.plots:
             shown = {*self.metrics, self.study.x}
-            return [(y, x) for y, x in self.study.plots if {y, x} <= shown]
+            plots = [(columns.shown_as(y), columns.shown_as(x)) for y, x in self.study.plots]
+            return [(y, x) for y, x in plots if {y, x} <= shown]
         accuracy = next((name for name in self.metrics if columns.better(name) > 0), None)
         tail = next((name for name in self.metrics if re.match(r"(recall|ndcg|hit_rate).*:tail", name)), None)
         coverage = next((name for name in self.metrics if name.startswith("coverage@")), None)
