@@ -23,6 +23,8 @@ from adaptive_mi.density import require_finite
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+_SAME = 1e-5  # 1 - cosine up to which behaviours are one item: what float32 makes of 0
+
 
 @dataclass(frozen=True)
 class Dendrograms:
@@ -42,6 +44,11 @@ class Dendrograms:
     def n_behaviours(self) -> Ints:
         """[B] int64."""
         return np.diff(self.starts)
+
+    @property
+    def n_distinct(self) -> Ints:
+        """How many different behaviours each user has, [B] int64: joins at no distance are of equal ones."""
+        return self.n_clusters_below(_SAME)
 
     def n_clusters_below(self, height: float) -> Ints:
         """Return how many clusters each user has left once every join up to `height` is made, [B] int64."""

@@ -47,8 +47,6 @@ from baselines.interests import InterestExtractor, Interests, pack, recency_rank
 WholeKind = Literal["pooled", "sequence"]
 Rule = Literal["distance", "fixed", "log_length", "by_chance", "silhouette", "gap", "hdbscan"]
 
-_SAME = 1e-5  # 1 - cosine up to which behaviours are one item: what float32 makes of 0
-
 
 class AdaptiveExtractor(InterestExtractor):
     """As many interests as a user's behaviours form clusters.
@@ -165,8 +163,7 @@ class AdaptiveExtractor(InterestExtractor):
     def _cut(self, rows: Floats, starts: Ints) -> Ints:
         """Cut each user's dendrogram into as many clusters as the rule says, and distinct items allow."""
         trees = average_linkage(rows, starts)
-        n_distinct = trees.n_clusters_below(_SAME)
-        most = np.minimum(n_distinct, self.max_interests)
+        most = np.minimum(trees.n_distinct, self.max_interests)
         return trees.cut(np.clip(self._n_clusters(rows, trees), 1, most))
 
     def _n_clusters(self, rows: Floats, trees: Dendrograms) -> Ints:
@@ -191,7 +188,7 @@ class AdaptiveExtractor(InterestExtractor):
         """Find density clusters, and settle what becomes of noise."""
         found = batched_hdbscan(rows, starts, min_cluster_size=self.min_cluster_size, min_samples=self.min_samples)
         trees = average_linkage(rows, starts)
-        distinct = trees.cut(trees.n_clusters_below(_SAME))
+        distinct = trees.cut(trees.n_distinct)
         labels = settle_noise(rows, starts, distinct, found, self.noise)
         labels[labels >= self.max_interests] = NOISE
         return labels

@@ -27,7 +27,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from adaptive_mi.dendrogram import Dendrograms, Floats, Ints, average_linkage
-from adaptive_mi.silhouette import require_vectors_of
+from adaptive_mi.silhouette import finest_cuts
 from baselines.errors import BadInput, require_number
 
 
@@ -128,12 +128,8 @@ def log_dispersions(vectors: Floats, dendrograms: Dendrograms, max_clusters: int
 
     -inf where every cluster is one behaviour again and again, NaN where k is not in 1 .. n - 1.
     """
-    require_vectors_of(dendrograms, vectors)
-    n = dendrograms.n_behaviours
-    dispersions = np.full((len(n), max_clusters + 1), np.nan)
-    finest = np.clip(n - 1, np.minimum(n, 1), max_clusters)  # [B] most clusters of each user
-    labels = dendrograms.cut(finest)
-    rows = np.ascontiguousarray(vectors, np.float32)
+    rows, finest, labels = finest_cuts(vectors, dendrograms, max_clusters)
+    dispersions = np.full((len(finest), max_clusters + 1), np.nan)
     _disperse_all(rows, dendrograms.starts, dendrograms.joined, labels, finest, dispersions)
     with np.errstate(divide="ignore"):
         log_dispersion: NDArray[np.float64] = np.log(dispersions)

@@ -56,14 +56,18 @@ def mean_silhouettes(vectors: Floats, dendrograms: Dendrograms, max_clusters: in
         vectors, dendrograms, max_clusters: as in `silhouette_k`.
     """
     require_number("max_clusters", max_clusters, at_least=1)
-    require_vectors_of(dendrograms, vectors)
-    n = dendrograms.n_behaviours
-    scores = np.full((len(n), max_clusters + 1), np.nan)
-    finest = np.clip(n - 1, np.minimum(n, 1), max_clusters)  # [B] most clusters of each user
-    labels = dendrograms.cut(finest)
-    rows = np.ascontiguousarray(vectors, np.float32)
+    rows, finest, labels = finest_cuts(vectors, dendrograms, max_clusters)
+    scores = np.full((len(finest), max_clusters + 1), np.nan)
     _score_all(rows, dendrograms.starts, dendrograms.joined, labels, finest, scores)
     return scores
+
+
+def finest_cuts(vectors: Floats, dendrograms: Dendrograms, max_clusters: int) -> tuple[Floats, Ints, Ints]:
+    """Return the vectors as rows [P, D], the most clusters that are looked at of each user [B], and that cut [P]."""
+    require_vectors_of(dendrograms, vectors)
+    n = dendrograms.n_behaviours
+    finest = np.clip(n - 1, np.minimum(n, 1), max_clusters)
+    return np.ascontiguousarray(vectors, np.float32), finest, dendrograms.cut(finest)
 
 
 def require_vectors_of(dendrograms: Dendrograms, vectors: Floats) -> None:

@@ -118,7 +118,6 @@ def sampled_softmax(
     if own is not None:
         known = (negatives[..., None, :] == own.ids[..., None]).any(1)
         hits = known if hits is None else hits | known
-    if own is not None:
         target_scores = target_scores + own.target_bonus
     log_weight = _log_hardness(negative_scores, log_q_negatives, hits, hardness) if hardness else None
     if log_q_target is not None:

@@ -25,8 +25,6 @@ from baselines.interests import pack
 from baselines.unit import unit
 from diffusion_mi.modes import Floats, Ints, Linkage
 
-_SAME = 1e-5  # 1 - cosine up to which behaviours are one item: what float32 makes of 0
-
 
 def clean_sets(history: Tensor, history_mask: Tensor, target: Tensor, noise: Tensor, linkage: Linkage) -> Tensor:
     """Return the clean vector of each slot, of unit length, [B, K, D]; no gradient.
@@ -41,7 +39,7 @@ def clean_sets(history: Tensor, history_mask: Tensor, target: Tensor, noise: Ten
     starts = np.concatenate([np.zeros(1, np.int64), history_mask.sum(1).cumsum(0).cpu().numpy()])
     trees = linkage(rows, starts)
     K = noise.shape[1]
-    labels = trees.cut(np.clip(trees.n_clusters_below(_SAME), 1, K))
+    labels = trees.cut(np.clip(trees.n_distinct, 1, K))
     sources, to_come = noise.detach().cpu().numpy(), target.detach().cpu().numpy()
     sets = np.empty(sources.shape, np.float32)
     for user, (first, end) in enumerate(pairwise(starts)):

@@ -22,6 +22,11 @@ Ints = NDArray[np.int64]
 class Trees(Protocol):
     """One tree for each user, of joins of ever greater distance."""
 
+    @property
+    def n_distinct(self) -> Ints:
+        """How many different vectors each user has, [B]."""
+        ...
+
     def n_clusters_below(self, height: float) -> Ints:
         """Return how many clusters each user has left once every join up to `height` is made, [B]."""
         ...
