@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from baselines.errors import BadInput, require_number
 
@@ -138,3 +138,34 @@ class RerankingConfig:
     def __post_init__(self) -> None:
         require_number("reranking.diversity_weight", self.diversity_weight, at_least=0)
         require_number("reranking.pool", self.pool, above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingConfig:
+    """What is otherwise in serving than it was in training, which never sees it, nor does its validation.
+
+    Runs that differ here or in re-ranking alone share one training. Noise follows from the seed and the user's own
+    history: it is the same whenever the user comes, in whatever company.
+    """
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Knobs of the method with another value than in training; those that shape its parameters cannot have one."""
+
+    jitter: float = 0.0
+    """Length of Gaussian noise that is added to each interest, in units of the interest's; 0 = none."""
+
+    n_copies: int = 1
+    """How many interests, each with noise of its own, an interest becomes under `jitter`; they share its importance."""
+
+    dropout: float = 0.0
+    """Probability with which a coordinate of a behaviour's vector is dropped, as in training by `scoring.dropout`, in
+    each of several passes over the history, whose interests are joined; 0 = one pass, nothing dropped."""
+
+    n_passes: int = 8
+    """How many passes there are under `dropout`."""
+
+    def __post_init__(self) -> None:
+        require_number("serving.jitter", self.jitter, at_least=0)
+        require_number("serving.n_copies", self.n_copies, at_least=1)
+        require_number("serving.dropout", self.dropout, at_least=0, below=1)
+        require_number("serving.n_passes", self.n_passes, at_least=1)

@@ -248,11 +248,11 @@ class Recommender(nn.Module, Ranker):
     def answer(self, batch: Batch, top_n: int) -> Answer:
         """See `Ranker.answer`."""
         interests = self.interests(batch)
-        return Answer(self.rank_interests(interests, top_n, self._own_of(batch)), interests)
+        return Answer(self.rank_interests(interests, top_n, self.bonus_items(batch)), interests)
 
     @torch.no_grad()
-    def _own_of(self, batch: Batch) -> OwnItems | None:
-        """Items of what is read of the users' histories, where those score by a bonus."""
+    def bonus_items(self, batch: Batch) -> OwnItems | None:
+        """Items of what is read of the users' histories, where those score by a bonus; None where they do not."""
         if self.repeats is None:
             return None
         return self.repeats(*self._latest(batch)[:2])  # type: ignore[no-any-return]

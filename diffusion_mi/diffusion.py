@@ -111,6 +111,14 @@ class Diffusion:
         x_t: Tensor = self.scheduler.add_noise(clean, noise, t)
         return x_t
 
+    def guess(self, answer: Answer, x_t: Tensor, t: Tensor) -> Tensor:
+        """What was clean, [B, K, D], by one answer to x_t, at t [B] or [] int64."""
+        said = answer(x_t, t)
+        if not self.asks_for_v:
+            return said
+        left: Tensor = self.scheduler.alphas_cumprod.to(x_t.device)[t].reshape(-1, 1, 1)
+        return left.sqrt() * x_t - (1 - left).sqrt() * said
+
     def sample(self, answer: Answer, noise: Tensor, sampling: Sampling) -> Tensor:
         """Go from noise [B, K, D], of variance 1, to samples [B, K, D].
 

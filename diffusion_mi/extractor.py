@@ -5,23 +5,34 @@ several facets of a user?
 
     1. S samples are drawn given the history, by a few deterministic steps from noise, in training as in serving;
     2. in serving, samples that lie close are joined: each mode is an interest, its mean the vector, its share of the
-       samples the importance. So K follows from how widely the samples scatter. In training each sample is an interest:
-       the gradient of a mean would move all its samples alike, and what is joined once would never part;
-    3. the ranking loss of the recommender falls on those interests, the samples being answers to the network's own
-       questions; its gradient runs through the last answer;
-    4. beside it the denoising loss, a penalty named `denoising`, of one t a user, the history being hidden from some.
+       samples the importance. So K follows from how widely the samples scatter;
+    3. beside the modes the answer to no noise at all, at t = T, may be one more interest with a fixed part of the
+       importance (`whole_share`): what a deterministic network of this form says;
+    4. the denoising loss, a penalty named `denoising`, is of one t a user, the history being hidden from some;
+    5. the ranking loss of the recommender falls on one of three things (`ranked`): on `samples`, drawn as in serving,
+       each an interest, since the gradient of a mode would move all its samples alike, and what is joined once would
+       never part; its gradient runs through their last answer. On the `whole` alone: then samples are what the
+       denoising loss makes of them. Or on what is `denoised`: the answer to the target itself with the noise of a
+       random t, as in DiffuRec.
 
 Two generators, by what a sample is:
-* `Posterior`: a vector of the next item. Samples are independent; together they are the density of what comes next, as
-  DiffuRec (Li et al., TOIS 2023) and DreamRec (Yang et al., NeurIPS 2023) generate it, of which each takes one sample;
+* `Posterior`: a vector of the next item. Samples are independent; together they are the density of what comes next;
 * `InterestSet`: one of S slots that are denoised together and attend to each other; the clean set is made of clusters
   of the behaviours, the one to come among them (`clean_sets`).
 
-Differs from the survey: it proposes no method. From DreamRec: negatives do count, in the ranking loss; clean vectors
-are the current ones of a table in training, yet the denoising loss does not move the table, which could please it by
-making all items alike. Noise of serving is a table of S rows, drawn once and saved with the model: a user's interests
-follow from the history alone, and users differ by their histories alone. Under `dot` lengths of items are not
-generated: directions are, all of one length.
+Two published recommenders are settings of `Posterior`, each of one sample, without a whole:
+* DiffuRec (Li, Sun and Li, "DiffuRec: A Diffusion Model for Sequential Recommendation", TOIS 2023, algorithms 1 and 2):
+  `ranked = denoised`, `loss.weights.denoising = 0`, no history hidden. Differs from the paper: the noisy target is a
+  slot that attends to the history, not a vector added to each behaviour with random weights; the way back is DDIM's;
+  the schedule is the cosine; negatives are sampled, as for all methods here;
+* DreamRec (Yang et al., "Generate What You Prefer", NeurIPS 2023, algorithms 1 and 2): `loss.weights.softmax = 0`, so
+  that no negative counts; 10 % of the histories hidden, guidance 2. Differs from the paper: t enters by adaLN and the
+  history by attention; the table starts from co-occurrences, and learns by what is read of the history alone.
+
+Differs from the survey: it proposes no method. Clean vectors are the current ones of a table in training, yet no target
+that is shown to the network moves the table, which could please by making all items alike. Noise of serving is a table
+of S rows, drawn by a seed that is saved with the model: a user's interests follow from the history alone, and of more
+samples the first are the same. Under `dot` lengths of items are not generated: directions are, all of one length.
 
 B users, L behaviours, S samples, K interests, D width.
 """
@@ -33,14 +44,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from baselines.errors import BadInput, require_number
+from baselines.errors import BadInput, require_number, unknown_name
 from baselines.interests import InterestExtractor, Interests
 from baselines.unit import unit
 from diffusion_mi.clean_sets import clean_sets
-from diffusion_mi.denoiser import SetDenoiser
+from diffusion_mi.denoiser import Context, SetDenoiser
 from diffusion_mi.diffusion import Diffusion, Sampling, make_scheduler
 from diffusion_mi.modes import Linkage, find_modes
+
+_RANKED = ("samples", "whole", "denoised")
 
 
 class Posterior(InterestExtractor):
@@ -51,6 +65,10 @@ class Posterior(InterestExtractor):
         max_history: L.
         linkage: what clusters samples, given by whoever makes the extractor.
         n_samples: S, the samples of a user.
+        ranked: what the ranking loss falls on: `samples` as in serving; the `whole`, which is the answer to no noise;
+            or `denoised`, the answer to the noised target.
+        whole_share: the share of the importance that the whole has as an interest beside the modes, from 0 = it is none
+            to 1 = it is the only one.
         max_distance: samples whose mean distance, 1 - cosine, is at most this are one interest; 0 = only equal ones, 2
             = all of them.
         sampler: how noise becomes a sample: DDIM, DPM-Solver++ or UniPC, all deterministic.
@@ -72,7 +90,7 @@ class Posterior(InterestExtractor):
     interacting = False
     """Whether the samples of a user are one set, denoised together."""
 
-    noise: Tensor
+    noise_seed: Tensor
 
     def __init__(
         self,
@@ -81,6 +99,8 @@ class Posterior(InterestExtractor):
         linkage: Linkage,
         *,
         n_samples: int = 16,
+        ranked: Literal["samples", "whole", "denoised"] = "samples",
+        whole_share: float = 0.0,
         max_distance: float = 0.5,
         sampler: Literal["ddim", "dpm_solver", "unipc"] = "ddim",
         n_steps: int = 4,
@@ -101,10 +121,15 @@ class Posterior(InterestExtractor):
         require_number("model.hidden_width", hidden_width, at_least=0)
         require_number("model.max_distance", max_distance, at_least=0)
         require_number("model.hide_history", hide_history, at_least=0, below=1)
+        if not 0 <= whole_share <= 1:
+            raise BadInput(f"model.whole_share must lie in 0..1, got {whole_share}.")
+        if ranked not in _RANKED:
+            raise unknown_name("model.ranked", ranked, _RANKED)
         hidden_width = hidden_width or width
         if hidden_width % n_heads:
             raise BadInput(f"model.n_heads must divide the hidden width {hidden_width}, got {n_heads}.")
         self.linkage, self.max_distance, self.hide_history = linkage, max_distance, hide_history
+        self.width, self.n_samples, self.ranked, self.whole_share = width, n_samples, ranked, whole_share
         self.sampling = Sampling(sampler=sampler, n_steps=n_steps, guidance=guidance, temperature=temperature)
         self.diffusion = Diffusion(make_scheduler(prediction, n_diffusion_steps))
         self.diffusion.sampler(self.sampling)  # refuses more steps than there are
@@ -120,7 +145,7 @@ class Posterior(InterestExtractor):
             dropout=encoder_dropout,
             interacting=self.interacting,
         )
-        self.register_buffer("noise", torch.randn(n_samples, width))
+        self.register_buffer("noise_seed", torch.randint(2**31, ()))
 
     def forward(self, history: Tensor, history_mask: Tensor, target: Tensor | None = None) -> Interests:
         """See `InterestExtractor.forward`; without a target there is no denoising loss.
@@ -130,27 +155,75 @@ class Posterior(InterestExtractor):
             target: [B, D], the behaviour to come, of any length; it enters the denoising loss alone.
         """
         context = self.denoiser.encode(history, history_mask)
-        noise = self.noise.expand(len(history), -1, -1)  # [B, S, D]
-        if self.training:
-            noise = torch.randn(noise.shape, dtype=noise.dtype, device=noise.device)
-        guidance = 1.0 if self.training else self.sampling.guidance
-        answer = self.diffusion.ask(self.denoiser, context, guidance)
-        samples = unit(self.diffusion.sample(answer, noise, self.sampling))
-        if self.training:
-            vectors, mask = samples, torch.ones_like(samples[..., 0], dtype=torch.bool)
-            log_share = samples.new_full(mask.shape, -math.log(samples.shape[1]))
-        else:
-            vectors, mask, log_share = find_modes(samples, self.linkage, self.max_distance)
         penalties = {}
-        if self.training and target is not None:
-            clean, noise = self.clean(history, history_mask, unit(target.detach()))
-            t = torch.randint(self.diffusion.n_diffusion_steps, (len(history),), device=history.device)
-            hidden = torch.rand(len(history), device=history.device) < self.hide_history
-            knows = self.diffusion.ask(self.denoiser, context.without(hidden))
-            penalties["denoising"] = self.diffusion.loss(knows, clean * self.denoiser.scaling_factor, noise, t)
+        if self.training:
+            vectors, log_share = self._ranked(context, target)
+            mask = torch.ones_like(log_share, dtype=torch.bool)
+            if target is not None:
+                penalties["denoising"] = self._denoising(context, history, history_mask, unit(target.detach()))
+        else:
+            vectors, mask, log_share = self._served(context)
         assignment = self.assigned(history, history_mask, vectors, mask)
         vectors = vectors * self.denoiser.scaling_factor
         return Interests(vectors, mask, log_share, assignment, penalties)
+
+    @property
+    def noise(self) -> Tensor:
+        """What samples start from in serving, the same for all users, [S, D]."""
+        draws = torch.Generator().manual_seed(int(self.noise_seed))
+        rows = [torch.randn(self.width, generator=draws) for _ in range(self.n_samples)]  # of more, the first are these
+        return torch.stack(rows).to(self.noise_seed.device)
+
+    def _ranked(self, context: Context, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the ranking loss falls on: unit vectors [B, K, D] and their log importance [B, K]."""
+        answer, B = self.diffusion.ask(self.denoiser, context), len(context.mask)
+        if self.ranked == "samples" and self.whole_share < 1:
+            noise = torch.randn(B, self.n_samples, self.width, device=context.mask.device)
+            vectors = unit(self.diffusion.sample(answer, noise, self.sampling))
+            log_share = vectors.new_full(vectors.shape[:2], -math.log(self.n_samples))
+            return self._beside_whole(context, vectors, log_share) if self.whole_share else (vectors, log_share)
+        if self.ranked == "denoised" and target is not None:
+            clean = unit(target.detach())[:, None] * self.denoiser.scaling_factor
+            t = self._random_t(B, clean.device)
+            vectors = unit(self.diffusion.guess(answer, self.diffusion.noised(clean, torch.randn_like(clean), t), t))
+        else:
+            vectors = self._whole(context)
+        return vectors, vectors.new_zeros(B, 1)
+
+    def _served(self, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Modes of the samples, and the whole beside them: vectors [B, K, D], mask and log importance [B, K]."""
+        B = len(context.mask)
+        if self.whole_share == 1:
+            whole = self._whole(context)
+            return whole, torch.ones_like(context.mask[:, :1]), whole.new_zeros(B, 1)
+        answer = self.diffusion.ask(self.denoiser, context, self.sampling.guidance)
+        samples = unit(self.diffusion.sample(answer, self.noise.expand(B, -1, -1), self.sampling))
+        vectors, mask, log_share = find_modes(samples, self.linkage, self.max_distance)
+        if self.whole_share:
+            vectors, log_share = self._beside_whole(context, unit(vectors), log_share)
+            mask = F.pad(mask, (0, 1), value=True)
+        return vectors, mask, log_share
+
+    def _whole(self, context: Context) -> Tensor:
+        """The answer to no noise, [B, 1, D] of unit length: what is said at t = T of the history alone."""
+        nothing = torch.zeros(len(context.mask), 1, self.width, device=context.mask.device)
+        t = torch.tensor(self.diffusion.n_diffusion_steps - 1, device=nothing.device)
+        return unit(self.diffusion.guess(self.diffusion.ask(self.denoiser, context), nothing, t))
+
+    def _beside_whole(self, context: Context, vectors: Tensor, log_share: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the whole as the last interest, with its odds against all others, whose shares sum to 1."""
+        log_odds = log_share.new_full((len(log_share), 1), math.log(self.whole_share / (1 - self.whole_share)))
+        return torch.cat([vectors, self._whole(context)], 1), torch.cat([log_share, log_odds], 1)
+
+    def _denoising(self, context: Context, history: Tensor, history_mask: Tensor, target: Tensor) -> Tensor:
+        """The denoising loss, a scalar, of targets [B, D] of unit length."""
+        clean, noise = self.clean(history, history_mask, target)
+        t, hidden = self._random_t(len(history), history.device), torch.rand(len(history), device=history.device)
+        knows = self.diffusion.ask(self.denoiser, context.without(hidden < self.hide_history))
+        return self.diffusion.loss(knows, clean * self.denoiser.scaling_factor, noise, t)
+
+    def _random_t(self, n_users: int, device: torch.device) -> Tensor:
+        return torch.randint(self.diffusion.n_diffusion_steps, (n_users,), device=device)
 
     def clean(
         self,
@@ -173,5 +246,5 @@ class InterestSet(Posterior):
 
     def clean(self, history: Tensor, history_mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See `Posterior.clean`; the slots are the samples."""
-        noise = torch.randn(len(history), *self.noise.shape, device=history.device)
+        noise = torch.randn(len(history), self.n_samples, self.width, device=history.device)
         return clean_sets(history, history_mask, target, noise, self.linkage), noise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from baselines.config import LossConfig, RerankingConfig, ScoringConfig
+from baselines.config import LossConfig, RerankingConfig, ScoringConfig, ServingConfig
 from baselines.errors import BadInput
 from experiments.data.protocol import ProtocolConfig
 from experiments.data.readers.config import ReaderConfig
@@ -56,6 +56,7 @@ class RunConfig:
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    serving: ServingConfig = field(default_factory=ServingConfig)
     reranking: RerankingConfig = field(default_factory=RerankingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -63,3 +64,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise BadInput(f"seed must not be negative, got {self.seed}.")
+
+    @property
+    def trained(self) -> RunConfig:
+        """What is to be trained, and nothing of how it is served: runs in which this is equal share a training."""
+        return replace(self, serving=ServingConfig(), reranking=RerankingConfig())

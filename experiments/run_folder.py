@@ -8,18 +8,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from baselines.errors import BadInput
+from experiments.config import RunConfig
 from experiments.files import write_text
 from experiments.reporting.runs import PARTIAL
 
-CONFIG, RESULTS, CHECKPOINT = "config.yaml", "results.json", "state.pt"
+CONFIG, RESULTS, CHECKPOINT, METRICS, MODEL = "config.yaml", "results.json", "state.pt", "metrics.jsonl", "model"
 
 
 def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any] | None:
@@ -77,6 +79,27 @@ def claimed(out: Path, settings: str) -> Iterator[Path]:
         partial.rename(out)
 
 
+def linked(source: Path, folder: Path, names: Iterable[str]) -> None:
+    """Give `folder` the named files and folders of `source` that are there, without a second copy where links can be.
+
+    Files of a run are replaced and never changed, so that a link is as good as a copy.
+    """
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:  # another disk, or one that knows no links
+            shutil.copy2(one, other)
+
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).unlink(missing_ok=True)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, copy_function=link)
+        elif (source / name).exists():
+            link(str(source / name), str(folder / name))
+
+
 def settings_digest(folder: Path) -> str:
     """Return 16 hexadecimal digits that change with any byte of config.yaml."""
     return hashlib.blake2b((folder / CONFIG).read_bytes(), digest_size=8).hexdigest()
@@ -105,12 +128,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_settings(folder: Path, settings: str) -> None:
-    """Refuse to mix runs of different settings, and say which differ."""
+    """Refuse to mix runs of different settings, and say which differ.
+
+    A knob that the run of an earlier version lacks altogether, other than the method's own, stood at its default.
+    """
     try:
         theirs = _leaves(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{folder / CONFIG} cannot be read; remove {folder}, or choose another --out.") from error
-    ours = _leaves(yaml.safe_load(settings))
+    ours, defaults = _leaves(yaml.safe_load(settings)), _leaves(json.loads(json.dumps(asdict(RunConfig(method="")))))
+    theirs = {key: defaults[key] for key in ours if key in defaults and key not in theirs} | theirs
     if ours != theirs:
         changed = [key for key in {**theirs, **ours} if ours.get(key) != theirs.get(key)]
         told = ", ".join(f"{key} {_shown(theirs, key)}, now {_shown(ours, key)}" for key in changed[:3])

@@ -1,4 +1,4 @@
-"""One run: fit, evaluate, write the run directory."""
+"""One run: fit, or take up what another run has fitted; evaluate, write the run directory."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from experiments.evaluation.context import EvaluationContext
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
-from experiments.methods import AnyMethod, fit_method, make_method, resolve_device, save_method
-from experiments.reranking import reranked
-from experiments.run_folder import CHECKPOINT, RESULTS, claimed, settings_digest
+from experiments.methods import AnyMethod, fit_method, load_method, make_method, resolve_device, save_method
+from experiments.run_folder import CHECKPOINT, METRICS, MODEL, RESULTS, claimed, linked, settings_digest
+from experiments.serving import served
 from experiments.tracking import Mirror
-from experiments.training.fit import FitResult, Row
+from experiments.training.fit import Row
 
 _DEPENDENCIES = ("torch", "numpy", "scipy", "scikit-learn", "numba", "hdbscan", "diffusers", "safetensors", "pyarrow")
 
@@ -59,6 +59,7 @@ def execute(
     command: str,
     study: str | None = None,
     arm: str | None = None,
+    fitted_in: Path | None = None,
 ) -> dict[str, Any]:
     """Fit, evaluate on validation and test, and write `out`; an unfinished run is resumed, to the same bits on CPU.
 
@@ -69,6 +70,8 @@ def execute(
         out: the run directory; `finished_results` has found nothing there.
         command: the command line, for the record.
         study, arm: what the run belongs to; None = a run of its own.
+        fitted_in: the directory of a finished run of the same training (`RunConfig.trained`) on the same data: its
+            model is taken, which gives the same bits as fitting once more. None = fit.
 
     Returns:
         What results.json holds.
@@ -76,7 +79,7 @@ def execute(
     Raises:
         BadInput: settings that the method or the data cannot bear, or another process at work on the same run.
     """
-    method = prepare(config, bench)
+    method = prepare(config, bench, fresh=fitted_in is None)
     with claimed(out, settings) as folder:
         mirror = Mirror(
             config.tracking,
@@ -87,26 +90,33 @@ def execute(
         )
         results: dict[str, Any] | None = None
         try:
-            results = _work(config, bench, method, folder, mirror, command, study, arm)
+            results = _work(config, bench, method, folder, mirror, command, study, arm, fitted_in)
         finally:
             mirror.finish(results["test"] if results else None)
     return results
 
 
-def prepare(config: RunConfig, bench: Workbench) -> AnyMethod:
+def prepare(config: RunConfig, bench: Workbench, *, fresh: bool = True) -> AnyMethod:
     """Build the method, and let it be validated on one user: what cannot be run is refused before anything is written.
 
+    Args:
+        config: the run; bench: its data.
+        fresh: False = the method will not be fitted; see `make_method`.
+
     Raises:
-        BadInput: settings that the method, the monitor or re-ranking cannot bear.
+        BadInput: settings that the method, the monitor, serving or re-ranking cannot bear.
     """
     torch.use_deterministic_algorithms(resolve_device(config) == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # an eighth of a step
-    method = make_method(config, bench.dataset.train, bench.dataset.metadata)
-    reranked(method, config.reranking, bench.dataset.metadata)
+    method = make_method(config, bench.dataset.train, bench.dataset.metadata, fresh=fresh)
+    if isinstance(method, Recommender):
+        method.eval()
+    ranker = served(method, config, bench.dataset)
     if isinstance(method, Recommender):
         validation = bench.dataset.validation
         one = EvaluationUsers(_first(validation.histories), _first(validation.targets), validation.users[:1])
-        quick(method.eval(), one, config.training.monitor, bench.context, config.evaluation)
+        for tried in dict.fromkeys((method, ranker)):
+            quick(tried, one, config.training.monitor, bench.context, config.evaluation)
     return method
 
 
@@ -123,6 +133,7 @@ def _work(
     command: str,
     study: str | None,
     arm: str | None,
+    fitted_in: Path | None,
 ) -> dict[str, Any]:
     """Do the run inside `folder` and return results.json."""
     started, begun = time.perf_counter(), datetime.now(UTC)
@@ -131,16 +142,24 @@ def _work(
 
     def on_row(row: Row) -> None:
         rows.append(row)
-        write_text(folder / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+        write_text(folder / METRICS, "".join(json.dumps(r) + "\n" for r in rows))
         mirror.log(row)
 
     def validate() -> float:
         return quick(method, dataset.validation, config.training.monitor, bench.context, config.evaluation)
 
-    fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
+    phases: Mapping[str, float] = {}
+    if fitted_in is None:
+        fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
+        fit = {name: getattr(fitted, name) for name in ("best_step", "best_value", "n_steps")} if fitted else None
+        phases = fitted.seconds if fitted else {}
+        save_method(method, folder / MODEL)
+    else:
+        fit = json.loads((fitted_in / RESULTS).read_text(encoding="utf-8"))["fit"]
+        linked(fitted_in, folder, (METRICS, MODEL))
+        method = load_method(config, dataset.train, folder / MODEL, dataset.metadata)
     fit_seconds = time.perf_counter() - started
-    save_method(method, folder / "model")
-    ranker = reranked(method, config.reranking, dataset.metadata)
+    ranker = served(method, config, dataset)
     validation = evaluate(ranker, dataset.validation, bench.context, config.evaluation)
     test = evaluate(ranker, dataset.test, bench.context, config.evaluation)
     results = {
@@ -155,7 +174,7 @@ def _work(
         "n_users": {"validation": len(dataset.validation), "test": len(dataset.test)},
         **evaluation_results(validation, test),
         "model": dict(config.model),
-        "fit": _fit_summary(fitted),
+        "fit": fit,
     }
     write_json(folder / RESULTS, results)
     _write_per_user(folder / "per_user.npz", dataset, test)
@@ -171,7 +190,8 @@ def _work(
         "seed": config.seed,
         "started": begun.isoformat(timespec="seconds"),
         "wall_seconds": {name: round(seconds, 3) for name, seconds in wall.items()},
-        "fit_seconds": {name: round(seconds, 3) for name, seconds in (fitted.seconds if fitted else {}).items()},
+        "fit_seconds": {name: round(seconds, 3) for name, seconds in phases.items()},
+        "fitted_in": None if fitted_in is None else fitted_in.as_posix(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0,
     }
@@ -226,12 +246,6 @@ def code_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return number
     return f"{number} ({commit})"
-
-
-def _fit_summary(fitted: FitResult | None) -> Mapping[str, Any] | None:
-    if fitted is None:
-        return None
-    return {"best_step": fitted.best_step, "best_value": fitted.best_value, "n_steps": fitted.n_steps}
 
 
 def _write_per_user(path: Path, dataset: Dataset, test: Evaluation) -> None:

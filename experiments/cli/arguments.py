@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
-from baselines.config import LossConfig, RerankingConfig, ScoringConfig
+from baselines.config import LossConfig, RerankingConfig, ScoringConfig, ServingConfig
 from baselines.errors import BadInput
 from experiments.cli.knobs import knobs
 from experiments.cli.parser import Parser
@@ -30,7 +30,7 @@ _GROUPS = {
     "evaluation": EvaluationConfig,
     "tracking": TrackingConfig,
 }
-_TRAINED_GROUPS = {"scoring": ScoringConfig, "loss": LossConfig, "training": TrainingConfig}
+_TRAINED_GROUPS = {"scoring": ScoringConfig, "loss": LossConfig, "training": TrainingConfig, "serving": ServingConfig}
 _SHORT = {"--data": "--data.source", "--data-root": "--data.root"}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from baselines.config import RerankingConfig
+from baselines.config import RerankingConfig, ServingConfig
 from experiments.cli.output import add_format, show
 from experiments.cli.parser import Parser
 from experiments.cli.run_settings import parse_beside_run
@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=str, help="a run directory")
     parser.add_argument("--data", type=str | None, default=None, help="where the run's data lie, if they have moved")
     add_format(parser)
-    groups = {"reranking": RerankingConfig, "evaluation": EvaluationConfig}
+    groups = {"serving": ServingConfig, "reranking": RerankingConfig, "evaluation": EvaluationConfig}
     namespace, settings = parse_beside_run(parser, arguments, groups)
     from experiments.cli.finished import open_run
     from experiments.evaluation.evaluator import evaluate
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
 
     folder = Path(namespace.run)
     finished = open_run(folder, namespace.data)
-    ranker = finished.ranker(settings["reranking"])
+    ranker = finished.ranker(settings["serving"], settings["reranking"])
     context, dataset = finished.bench.context, finished.bench.dataset
     parts = (dataset.validation, dataset.test)
     validation, test = (evaluate(ranker, part, context, settings["evaluation"]) for part in parts)

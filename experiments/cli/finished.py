@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from baselines.config import RerankingConfig
+from baselines.config import RerankingConfig, ServingConfig
 from baselines.errors import BadInput
 from baselines.ranker import Ranker
 from experiments.cli.arguments import load_run
@@ -13,9 +13,9 @@ from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
 from experiments.methods import AnyMethod, load_method
 from experiments.reporting.runs import Run, load_runs
-from experiments.reranking import reranked
 from experiments.run_folder import CONFIG, settings_digest
 from experiments.runs import Workbench
+from experiments.serving import served
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class FinishedRun:
     bench: Workbench
     method: AnyMethod
 
-    def ranker(self, reranking: RerankingConfig) -> Ranker:
-        """Return the method, its lists re-ranked, which need not be as they were in the run."""
-        return reranked(self.method, reranking, self.bench.dataset.metadata)
+    def ranker(self, serving: ServingConfig, reranking: RerankingConfig) -> Ranker:
+        """Return the method as it is to be served and re-ranked, which need not be as it was in the run."""
+        config = replace(self.config, serving=serving, reranking=reranking)
+        return served(self.method, config, self.bench.dataset)
 
 
 def open_run(folder: Path, data: str | None) -> FinishedRun:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baselines.config import RerankingConfig
+from baselines.config import RerankingConfig, ServingConfig
 from baselines.errors import BadInput, unknown_name
 from experiments.cli.output import add_format, show_all
 from experiments.cli.parser import Parser
@@ -31,14 +31,14 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--n", type=int, default=10, help="how many items")
     parser.add_argument("--data", type=str | None, default=None, help="where the run's data lie, if they have moved")
     add_format(parser)
-    namespace, settings = parse_beside_run(parser, arguments, {"reranking": RerankingConfig})
+    namespace, settings = parse_beside_run(parser, arguments, {"serving": ServingConfig, "reranking": RerankingConfig})
     if namespace.n < 1:
         raise BadInput(f"--n must be at least 1, got {namespace.n}.")
     from experiments.cli.finished import open_run
 
     finished = open_run(Path(namespace.run), namespace.data)
     history = _history(finished.bench.dataset, namespace.user)
-    ranker = finished.ranker(settings["reranking"])
+    ranker = finished.ranker(settings["serving"], settings["reranking"])
     tables = [_history_table(finished.bench.dataset, history), _ranking_table(finished, ranker, history, namespace.n)]
     show_all(tables, namespace.format)
     return 0

@@ -48,6 +48,29 @@ def interest_coverage(
     )
 
 
+def held_out_coverage(
+    lists: NDArray[np.int32], targets: Sequences, categories: Rows, cutoffs: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Share of the categories of the user's targets, which the history need not show, that occur among the first n.
+
+    Args:
+        lists: [U, n_max], 0 = nothing recommended.
+        targets: of the U users.
+        categories: the categories of each item, N + 1 rows.
+        cutoffs: [Q] ascending.
+
+    Returns:
+        [Q, U]; NaN for a user whose targets have no category.
+
+    >>> categories = Rows(np.array([0, 1, 0], np.int32), np.array([0, 0, 1, 2, 3]), 2)  # items 1: {0}, 2: {1}, 3: {0}
+    >>> targets = Sequences(np.array([2], np.int32), np.array([0, 1]), 3)
+    >>> held_out_coverage(np.array([[3, 2]], np.int32), targets, categories, np.array([1, 2]))
+    array([[0.],
+           [1.]])
+    """
+    return interest_coverage(lists, targets, categories, cutoffs)
+
+
 @njit(cache=True, nogil=True)
 def _interest_coverage(
     lists: NDArray[np.int32],

@@ -103,6 +103,13 @@ PER_LIST: Mapping[str, ListMetric] = {
         lambda s: categories.interest_coverage(s.lists, s.histories, s.categories, s.cutoffs),
         of_categories=True,
     ),
+    "held_out_coverage": ListMetric(
+        categories.held_out_coverage,
+        lambda s: categories.held_out_coverage(
+            s.lists, Sequences(s.targets.items, s.targets.offsets, s.targets.n_items), s.categories, s.cutoffs
+        ),
+        of_categories=True,
+    ),
     "exposure_deviation": ListMetric(
         categories.exposure_deviation,
         lambda s: categories.exposure_deviation(s.lists, s.histories, s.categories, s.cutoffs),

@@ -16,7 +16,7 @@ DEFAULT = (
 
 _HIGHER = (
     "recall", "precision", "hit_rate", "ndcg", "ndcg_hits", "mrr", "map", "coverage", "tail_coverage", "aplt", "aclt",
-    "novelty", "ild", "div", "alpha_ndcg", "interest_coverage",
+    "novelty", "ild", "div", "alpha_ndcg", "interest_coverage", "held_out_coverage",
 )  # fmt: skip
 _LOWER = ("gini", "arp", "exposure_deviation")
 

@@ -9,7 +9,7 @@ from experiments.reporting.bars import bars
 from experiments.reporting.canvas import Plot, figure, save, style
 from experiments.reporting.labels import right_of_axes
 from experiments.reporting.repeats import Repeats
-from experiments.reporting.series import GREY, colors_of, references_of, series_of
+from experiments.reporting.series import GREY, Series, colors_of, references_of, series_of
 from experiments.reporting.summary import Summary
 from experiments.reporting.trade_off import trade_off
 
@@ -22,27 +22,31 @@ _LEVEL = (0, (1, 2))
 
 def draw(summary: Summary, folder: Path) -> list[Plot]:
     """Draw every plot that the runs allow into `folder`, as PNG; those of all datasets first, then by dataset."""
-    x = summary.study.x
     plots: list[Plot] = []
     with style():
         by_dataset: list[Plot] = []
         for dataset, arms in summary.datasets.items():
             series = series_of(summary, dataset)
-            if series and all(one.scaled for one in series):
-                for metric in (metric for metric, against in summary.pairs if against == x):
-                    by_dataset += _curves(summary, dataset, metric, folder)
+            for metric, axis in summary.pairs:
+                along = [one for one in series if one.axis == axis]
+                if along and all(one.scaled for one in along):
+                    by_dataset += _curves(summary, dataset, metric, along, folder)
             if any(len(arm.live_k) > 1 for arm in arms):
                 by_dataset.append(_live_k(dataset, arms, colors_of(summary, dataset), folder))
-            by_dataset += trade_off(summary, dataset, [pair for pair in summary.pairs if pair[1] != x], folder)
-        for metric in (metric for metric, against in summary.pairs if against == x):
+            by_dataset += trade_off(summary, dataset, _of_metrics(summary), folder)
+        for metric in (metric for metric, against in summary.pairs if against == summary.study.x):
             plots += bars(summary, metric, folder)
     return plots + by_dataset
 
 
-def _curves(summary: Summary, dataset: str, metric: str, folder: Path) -> Iterator[Plot]:
-    """Draw a metric against what the study varies, a line a curve; nothing where no curve has two arms."""
-    x = summary.study.x or ""
-    series = series_of(summary, dataset)
+def _of_metrics(summary: Summary) -> list[tuple[str, str]]:
+    """What is drawn of one metric against another."""
+    return [pair for pair in summary.pairs if pair[1] not in summary.axes]
+
+
+def _curves(summary: Summary, dataset: str, metric: str, series: Sequence[Series], folder: Path) -> Iterator[Plot]:
+    """Draw a metric against what these curves vary, a line a curve; nothing where no curve has two arms."""
+    x = series[0].axis
     series = [one for one in series if any(arm.mean(metric) is not None for arm in one.arms)]
     if not any(len(one.arms) > 1 for one in series):
         return

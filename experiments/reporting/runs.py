@@ -119,6 +119,7 @@ class Study:
         columns: the metrics of the main table; empty for the default set.
         x: what the curves vary, in words; the horizontal axis of their plots, or None.
         curves: name -> its arms, each with its place on that axis, a number or a word.
+        x_of: curve -> what it varies, where that is not `x`.
         plots: what is drawn, (vertical, horizontal); empty for the default set.
         rivals: arms of which the report says who is above and who below; empty for the baseline alone.
         judged_by: the metrics of these words.
@@ -131,6 +132,7 @@ class Study:
     columns: Sequence[str] = ()
     x: str | None = None
     curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    x_of: Mapping[str, str] = field(default_factory=dict)
     plots: Sequence[Sequence[str]] = ()
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()

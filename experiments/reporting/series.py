@@ -24,6 +24,7 @@ class Series:
         label: the curve's name.
         color: of the method, where the study's curves are of several; else of the curve.
         rank: how many curves of this colour come before it.
+        axis: what it varies, in words.
         arms: in order of the setting where it is a number, else in the study's.
         x: the setting of each arm.
     """
@@ -31,6 +32,7 @@ class Series:
     label: str
     color: str
     rank: int
+    axis: str
     arms: Sequence[Repeats]
     x: Sequence[float | str]
 
@@ -54,7 +56,8 @@ def series_of(summary: Summary, dataset: str) -> list[Series]:
         color = PALETTE[order.index(hues[name]) % len(PALETTE)]
         rank = sum(one.color == color for one in found)
         if places:
-            found.append(Series(name, color, rank, [arm for _, arm in places], [x for x, _ in places]))
+            axis = summary.study.x_of.get(name, summary.study.x or "")
+            found.append(Series(name, color, rank, axis, [arm for _, arm in places], [x for x, _ in places]))
     return found
 
 

@@ -58,11 +58,16 @@ class Summary:
         """The columns that have a better direction: what differences are tested on."""
         return [metric for metric in self.metrics if columns.better(metric)]
 
+    @property
+    def axes(self) -> Sequence[str]:
+        """What the study's curves vary, in words: its `x`, and what single curves vary instead."""
+        return list(dict.fromkeys(filter(None, (self.study.x, *self.study.x_of.values()))))
+
     @cached_property
     def pairs(self) -> Sequence[tuple[str, str]]:
-        """What is drawn: (vertical, horizontal), a column against the study's `x` or against another column."""
+        """What is drawn: (vertical, horizontal), a column against what curves vary or against another column."""
         if self.study.plots:
-            shown = {*self.metrics, self.study.x}
+            shown = {*self.metrics, *self.axes}
             plots = [(columns.shown_as(y), columns.shown_as(x)) for y, x in self.study.plots]
             return [(y, x) for y, x in plots if {y, x} <= shown]
         accuracy = next((name for name in self.metrics if columns.better(name) > 0), None)

@@ -49,5 +49,5 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
     if all(better(metric) > 0 for pair in pairs for metric in pair):
         caption += "; up and to the right is better"
     if curves:
-        caption += f"; the figure in a point is its {summary.study.x}"
+        caption += f"; the figure in a point is its {' or '.join(dict.fromkeys(one.axis for one in curves))}"
     yield save(made, folder, f"trade-off-{dataset}", caption + ".", dataset)

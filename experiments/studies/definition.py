@@ -39,8 +39,9 @@ class StudyDefinition:
         x: what the curves vary, in words; the horizontal axis of their plots. None = there are no curves.
         curves: name -> its arms, each with its place on the axis: a number, or a word where `x` has no scale. An arm
             may lie on several curves; one on none is a reference, drawn as a level.
-        plots: what is drawn, as (vertical, horizontal): a metric against `x` or against another metric. Empty =
-            accuracy and tail accuracy against `x`, accuracy against coverage and against tail accuracy.
+        x_of: curve -> what it varies, where that is not `x`; an axis of its own.
+        plots: what is drawn, as (vertical, horizontal): a metric against what curves vary or against another
+            metric. Empty = accuracy and tail accuracy against `x`, accuracy against coverage and against tail accuracy.
         rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
             curves where it lies on one. Empty = the baseline alone.
         judged_by: the metrics of these words.
@@ -54,6 +55,7 @@ class StudyDefinition:
     columns: tuple[str, ...] = COLUMNS
     x: str | None = None
     curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    x_of: Mapping[str, str] = field(default_factory=dict)
     plots: tuple[tuple[str, str], ...] = ()
     rivals: tuple[str, ...] = ()
     judged_by: tuple[str, ...] = ("recall@20", "recall@50")

@@ -1,10 +1,13 @@
-"""Arms x seeds on one dataset: the only loop over runs. Finished runs are kept, an unfinished one is resumed."""
+"""Arms x seeds on one dataset: the only loop over runs. Finished runs are kept, an unfinished one is resumed.
+
+Arms that differ in nothing but how they are served share one training: the first of them to be run does it.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,11 @@ from experiments.cli.arguments import accepted, make_run
 from experiments.config import RunConfig
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
-from experiments.evaluation.metrics import NOVEL
+from experiments.evaluation.metrics import NOVEL, PER_LIST
 from experiments.files import write_json
 from experiments.registry import find_method
 from experiments.reporting.runs import REFUSED
-from experiments.run_folder import finished_results
+from experiments.run_folder import RESULTS, finished_results
 from experiments.runs import Workbench, execute, prepare
 from experiments.settings import flatten, nest
 from experiments.studies.definition import StudyDefinition
@@ -105,17 +108,26 @@ def run_study(
         if finished_results(out, cell.settings, resume=resume) is None
     ]
     for cell in {cell.arm: cell for cell, _ in waiting}.values():
-        prepare(cell.config, bench)
+        prepare(cell.config, bench, fresh=False)
     write_json(folder / "study.json", _told(study, cells[0].config.evaluation, bench.context))
     for number, (cell, out) in enumerate(waiting, start=1):
         if sys.stderr.isatty():
             print(f"[{number}/{len(waiting)}] {cell.arm}, seed {cell.config.seed}", file=sys.stderr)
         (out.parent / REFUSED).unlink(missing_ok=True)
         try:
-            execute(cell.config, cell.settings, bench, out, command=command, study=study.name, arm=cell.arm)
+            told = {"command": command, "study": study.name, "arm": cell.arm}
+            execute(cell.config, cell.settings, bench, out, **told, fitted_in=_fitted(cell, cells, places))
         except Refused as refusal:
             print(f"note: {cell.arm} is left out: {refusal}", file=sys.stderr)
             write_json(out.parent / REFUSED, {"reason": str(refusal)})
+
+
+def _fitted(cell: Cell, cells: Sequence[Cell], places: Sequence[Path]) -> Path | None:
+    """Return where a finished run of the same training lies; None where there is none, or there is nothing to train."""
+    if find_method(cell.config.method).kind != "extractor":
+        return None
+    same = (out for other, out in zip(cells, places, strict=True) if other.config.trained == cell.config.trained)
+    return next((out for out in same if (out / RESULTS).is_file()), None)
 
 
 def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:
@@ -126,8 +138,16 @@ def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: Evaluat
     left_out = [column for column in study.columns if not _measured(column, evaluation, {"", NOVEL, *subsets})]
     if left_out:
         print(f"note: not in the table, since evaluation leaves it out: {', '.join(left_out)}", file=sys.stderr)
-    told["columns"] = [column for column in study.columns if column not in left_out]
+    unknown = [column for column in study.columns if context.categories is None and _of_categories(column)]
+    if unknown:
+        print(f"note: not in the table, since the items have no categories: {', '.join(unknown)}", file=sys.stderr)
+    told["columns"] = [column for column in study.columns if column not in {*left_out, *unknown}]
     return json.loads(json.dumps(told))  # type: ignore[no-any-return]
+
+
+def _of_categories(column: str) -> bool:
+    metric = PER_LIST.get(column.partition("@")[0])
+    return metric is not None and metric.of_categories
 
 
 def _measured(column: str, evaluation: EvaluationConfig, subsets: Collection[str]) -> bool:

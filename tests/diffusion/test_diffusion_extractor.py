@@ -79,7 +79,7 @@ def test_without_noise_there_is_one_interest_and_the_noise_does_not_count(
     found = extractor(*users)
     assert found.mask.shape == (B, 1)
     assert (found.log_weight == 0).all()
-    extractor.noise.add_(1)
+    extractor.noise_seed.add_(1)
     assert_same_interests(extractor(*users), found)
 
 

@@ -227,6 +227,7 @@ def list_metrics(world: World, user: int, n: int, tail: set[int], alpha: float) 
             "div": div(ranked, world.categories),
             "alpha_ndcg": alpha_ndcg(ranked, world.targets[user], world.categories, alpha, n),
             "interest_coverage": mean([float(c in q) for c in p]),
+            "held_out_coverage": mean([float(c in q) for c in distribution(world.targets[user], world.categories)]),
             "exposure_deviation": sum(abs(p.get(c, 0) - q.get(c, 0)) for c in p.keys() | q.keys()) / 2
             if p and q
             else NAN,

@@ -118,7 +118,15 @@ def test_category_metrics_are_absent_without_categories_and_no_interests_leave_n
     world = slow_twins.random_world(5, categories=False)
     found = evaluate(slow_twins.ScoreRanker(world), world.users(), world.context(), CONFIG)
     families = {name.split("@")[0] for name in found.definitions()}
-    assert not families & {"div", "alpha_ndcg", "interest_coverage", "exposure_deviation", "live_k", "effective_rank"}
+    assert not families & {
+        "div",
+        "alpha_ndcg",
+        "interest_coverage",
+        "held_out_coverage",
+        "exposure_deviation",
+        "live_k",
+        "effective_rank",
+    }
     assert found.live_k is None
     assert found.interests is None
 

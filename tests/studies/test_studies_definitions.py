@@ -33,7 +33,8 @@ def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
     assert {arm for curve in study.curves.values() for arm in curve} <= set(study.arms)
     assert set(study.rivals) <= set(study.arms)
     assert set(study.judged_by) <= set(study.columns)
-    assert {name for pair in study.plots for name in pair} <= {*study.columns, study.x}
+    assert {name for pair in study.plots for name in pair} <= {*study.columns, study.x, *study.x_of.values()}
+    assert set(study.x_of) <= set(study.curves)
     assert bool(study.curves) == (study.x is not None)
 
 

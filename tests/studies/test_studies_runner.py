@@ -219,6 +219,33 @@ def test_a_setting_is_given_to_the_arms_that_know_it_and_must_be_known_to_one() 
         plan(study(arms), 1, [{"model.l": 3}])
 
 
+def test_arms_that_differ_in_serving_alone_share_a_training_and_end_as_if_each_had_its_own(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms: dict[str, dict[str, Any]] = {
+        "plain": {"method": "mean_pooling"},
+        "moved": {"method": "mean_pooling", "serving": {"jitter": 0.5}},
+        "varied": {"method": "mean_pooling", "reranking": {"kind": "controllable"}},
+        "longer": {"method": "mean_pooling", "training": {"batch_size": 8}},
+    }
+    monkeypatch.setattr("experiments.cli.study.find_study", lambda _: study(arms))
+    brief = [flag for flag in BRIEF if "batch_size" not in flag]
+    assert command("study", "s", *SMALL, *brief, f"--out={tmp_path}").status == 0
+    runs = {arm: tmp_path / "s/synthetic" / arm / "0" for arm in arms}
+    fitted_in = {arm: json.loads((run / "run.json").read_text())["fitted_in"] for arm, run in runs.items()}
+    assert fitted_in == {"plain": None, "moved": str(runs["plain"]), "varied": str(runs["plain"]), "longer": None}
+    alone = tmp_path / "alone"
+    flags = ["--method=mean_pooling", "--serving.jitter=0.5", "--training.batch_size=256"]
+    assert command("train", *SMALL, *brief, *flags, f"--out={alone}").status == 0
+    for name in ("metrics.jsonl", "config.yaml", "model/model.safetensors", "per_user.npz"):
+        assert (runs["moved"] / name).read_bytes() == (alone / name).read_bytes(), name
+    told, by_itself = (json.loads((run / "results.json").read_text()) for run in (runs["moved"], alone))
+    assert {**told, "arm": None, "study": None} == {**by_itself, "arm": None, "study": None}
+    shutil.rmtree(runs["moved"])
+    assert command("study", "s", *SMALL, *brief, f"--out={tmp_path}", "--resume").status == 0
+    assert json.loads((runs["moved"] / "results.json").read_text()) == told
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_is_sound(name: str) -> None:
     found = find_study(name)

@@ -1,0 +1,62 @@
+"""What noise in serving owes to a user: the same interests in any company, and as sound as without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+from under_law import assert_same, every_trained_method, odd_and_usual_histories, pad
+
+from baselines.config import ServingConfig
+from baselines.ranker import Ranker, Ranking
+from experiments.config import RunConfig
+from experiments.data.dataset import Dataset
+from experiments.methods import AnyMethod
+from experiments.serving import served
+
+NOISE: Mapping[str, ServingConfig] = {
+    "jitter": ServingConfig(jitter=0.5, n_copies=2),
+    "dropout": ServingConfig(dropout=0.3, n_passes=2),
+    "both": ServingConfig(jitter=0.2, n_copies=2, dropout=0.1, n_passes=2),
+}
+every_noise = pytest.mark.parametrize("noise", NOISE)
+
+
+@pytest.fixture
+def ranker(
+    name: str,
+    noise: str,
+    fitted: Callable[[str], AnyMethod],
+    configure: Callable[..., RunConfig],
+    dataset: Dataset,
+) -> Ranker:
+    return served(fitted(name), replace(configure(name), serving=NOISE[noise]), dataset)
+
+
+@every_trained_method
+@every_noise
+def test_a_user_alone_is_served_as_in_any_company(ranker: Ranker, dataset: Dataset) -> None:
+    histories = odd_and_usual_histories(dataset, ranker.max_history or 12, n_usual=8)
+    together = ranker.rank(pad(histories), 20)
+    assert_same(ranker.rank(pad(histories, width=40, filler=7), 20), together)
+    for user, history in enumerate(histories):
+        alone = ranker.rank(pad([history]), 20)
+        assert_same(alone, Ranking(together.items[user : user + 1], together.scores[user : user + 1]))
+
+
+@every_trained_method
+@every_noise
+def test_interests_with_noise_are_sound(
+    name: str, ranker: Ranker, dataset: Dataset, fitted: Callable[..., AnyMethod]
+) -> None:
+    batch = pad(odd_and_usual_histories(dataset, ranker.max_history or 12, n_usual=8))
+    found, plain = ranker.interests(batch), fitted(name).interests(batch)
+    assert found is not None
+    assert plain is not None
+    assert (found.n_live >= 2 * plain.n_live.clamp(max=1)).all()
+    assert torch.isfinite(found.vectors[found.mask]).all()
+    shares = found.assignment.sum(-1)
+    torch.testing.assert_close(shares, plain.assignment.sum(-1))
+    assert (found.assignment.masked_select(~found.mask[:, None, :]) == 0).all()
