@@ -141,7 +141,8 @@ class AdaptiveExtractor(InterestExtractor):
         vectors, log_mass = pool_clusters(behaviours, self.of_clusters(behaviours, rank), slot, B * K)
         vectors, log_mass = vectors.view(B, K, -1), log_mass.view(B, K)
         mask = log_mass > -torch.inf
-        log_share = (log_mass if self.weighted else log_mass.masked_fill(mask, 0)).log_softmax(1).masked_fill(~mask, 0)
+        mass = log_mass if self.weighted else log_mass.masked_fill(mask, 0)
+        log_share = mass.double().log_softmax(1).to(mass).masked_fill(~mask, 0)  # in float32 its last bit minds K
         assignment = scatter(nn.functional.one_hot(labels + 1, K + 1)[:, 1:].to(history), history_mask)
         if self.whole is not None and (K > 1 or self.whole.adds_to_one_cluster):
             whole = self.whole(history, history_mask, behaviours, rank)

@@ -86,6 +86,15 @@ def test_a_behaviour_is_shared_out_whole_or_not_at_all(model: Recommender, histo
 
 
 @every_trained_method
+def test_a_users_interests_keep_their_bits_in_any_company(model: Recommender, histories: list[list[int]]) -> None:
+    together = model.interests(pad(histories))
+    for user, history in enumerate(histories):
+        alone = model.interests(pad([history]))
+        assert torch.equal(alone.vectors[0][alone.mask[0]], together.vectors[user][together.mask[user]])
+        assert torch.equal(alone.log_weight[0][alone.mask[0]], together.log_weight[user][together.mask[user]])
+
+
+@every_trained_method
 @garbage
 def test_garbage_in_dead_slots_changes_no_ranking_and_no_diagnostic(
     model: Recommender, histories: list[list[int]], garbage: float
