@@ -20,13 +20,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.batch import Batch
 from baselines.interests import InterestExtractor, Interests
 from baselines.ranker import Answer, Ranker, Ranking
 from baselines.recommender import Recommender
-from baselines.unit import unit
+
+Floats = NDArray[np.float32]
 
 
 class Jittered(Ranker):
@@ -54,27 +56,35 @@ class Jittered(Ranker):
 
     def interests(self, batch: Batch) -> Interests:
         """Return K C interests a user."""
-        found = self.recommender.interests(batch)
-        mask, C = found.mask.repeat_interleave(self.n_copies, 1), self.n_copies  # [B, K C]
-        vectors = found.vectors.repeat_interleave(C, 1)
-        moved = vectors + self._noise(batch, mask, vectors.shape[-1]).to(vectors) * vectors.norm(dim=-1, keepdim=True)
+        found, C = self.recommender.interests(batch), self.n_copies
+        vectors = torch.zeros(found.mask.shape[0], found.mask.shape[1] * C, found.vectors.shape[-1])
+        mask = found.mask.repeat_interleave(C, 1)
+        live = found.vectors.repeat_interleave(C, 1)[mask].cpu().numpy()  # [P, D] of all users, back to back
+        n_live = mask.sum(1).cpu().numpy()
+        users = zip(batch.history.cpu().numpy(), batch.history_mask.cpu().numpy(), n_live, strict=True)
+        draws = [self._draw(history[read], n, live.shape[1]) for history, read, n in users]
+        vectors[mask.cpu()] = torch.from_numpy(_moved(live, np.concatenate(draws), self.jitter))
         return Interests(
-            vectors=torch.where(mask[..., None], unit(moved) * vectors.norm(dim=-1, keepdim=True), 0),
+            vectors=vectors.to(found.vectors),
             mask=mask,
             log_weight=found.log_weight.repeat_interleave(C, 1) - math.log(C),
             assignment=found.assignment.repeat_interleave(C, 2) / C,
         )
 
-    def _noise(self, batch: Batch, mask: Tensor, width: int) -> Tensor:
-        """[B, K C, D] of about the length `jitter`; dead slots draw none, so that a user's does not depend on K."""
-        noise = np.zeros((*mask.shape, width), np.float32)
-        histories, live = batch.history.cpu().numpy(), mask.cpu().numpy()
-        for user, (history, read) in enumerate(zip(histories, batch.history_mask.cpu().numpy(), strict=True)):
-            latest = history[read][-self.max_history :].astype("<i8")
-            digest = hashlib.blake2b(latest.tobytes(), digest_size=16, key=self.seed.to_bytes(8, "little")).digest()
-            rng = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
-            noise[user, live[user]] = rng.standard_normal((int(live[user].sum()), width), np.float32)
-        return torch.from_numpy(noise * np.float32(self.jitter / math.sqrt(width)))
+    def _draw(self, history: NDArray[np.int64], n_vectors: int, width: int) -> Floats:
+        """Normal draws [n_vectors, D] that follow from the seed and from what is read of a history, [n] ids."""
+        read = history[-self.max_history :].astype("<i8").tobytes()
+        digest = hashlib.blake2b(read, digest_size=16, key=self.seed.to_bytes(8, "little")).digest()
+        rng = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+        return rng.standard_normal((n_vectors, width), np.float32)
+
+
+def _moved(vectors: Floats, draws: Floats, jitter: float) -> Floats:
+    """Add noise to vectors [P, D], their length staying as it is; in numpy, whose rows mind no other rows."""
+    length = np.sqrt(np.square(vectors).sum(-1, keepdims=True))
+    moved = vectors + draws * np.float32(jitter / math.sqrt(vectors.shape[1])) * length
+    scaled: Floats = moved * (length / np.maximum(np.sqrt(np.square(moved).sum(-1, keepdims=True)), 1e-12))
+    return scaled
 
 
 class DropoutEnsemble(InterestExtractor):

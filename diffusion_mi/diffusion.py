@@ -16,7 +16,9 @@ Differs from the papers:
 * nothing is clipped: vectors are no pixels;
 * DDIM is run as DPM-Solver++ of first order, which it is (Lu et al., section 4). diffusers' own DDIMScheduler takes
   steps of one length, and where they do not divide T it ends with noise left;
-* x_T may be drawn narrower or wider than it was in training (`temperature`); 0 = the noise-free answer.
+* x_T may be drawn narrower or wider than it was in training (`temperature`); 0 = the noise-free answer;
+* the way back may begin before T, at something known with the noise of that t (`start`; Meng et al., "SDEdit", ICLR
+  2022, section 3).
 
 B users, K slots, D width, T diffusion steps.
 """
@@ -57,13 +59,15 @@ class Sampling:
         sampler: which way back.
         n_steps: how many answers a sample takes; twice as many where `guidance` is neither 0 nor 1.
         guidance: 1 = the answers to the history, 0 = to none, above 1 = away from those to none.
-        temperature: what x_T is multiplied by; 0 = no noise.
+        temperature: what the noise is multiplied by; 0 = no noise.
+        start: where the way back begins, as a share of T: 1 = at noise alone, below 1 at what is known, noised.
     """
 
     sampler: Sampler = "ddim"
     n_steps: int = 4
     guidance: float = 1.0
     temperature: float = 1.0
+    start: float = 1.0
 
     def __post_init__(self) -> None:
         if self.sampler not in _SAMPLERS:
@@ -71,6 +75,14 @@ class Sampling:
         require_number("model.n_steps", self.n_steps, at_least=1)
         require_number("model.guidance", self.guidance, at_least=0)
         require_number("model.temperature", self.temperature, at_least=0)
+        require_number("model.start", self.start, above=0)
+        if self.start > 1:
+            raise BadInput(f"model.start must be at most 1, got {self.start}.")
+
+    @property
+    def n_whole(self) -> int:
+        """How many steps of this length there are from T on, of which the last `n_steps` are taken."""
+        return round(self.n_steps / self.start)
 
 
 def make_scheduler(prediction: Prediction = "sample", n_diffusion_steps: int = 1000) -> DDPMScheduler:
@@ -119,29 +131,41 @@ class Diffusion:
         left: Tensor = self.scheduler.alphas_cumprod.to(x_t.device)[t].reshape(-1, 1, 1)
         return left.sqrt() * x_t - (1 - left).sqrt() * said
 
-    def sample(self, answer: Answer, noise: Tensor, sampling: Sampling) -> Tensor:
+    def sample(self, answer: Answer, noise: Tensor, sampling: Sampling, known: Tensor | None = None) -> Tensor:
         """Go from noise [B, K, D], of variance 1, to samples [B, K, D].
 
         The gradient runs through the last answer alone: what led to its question is taken as given.
+
+        Args:
+            answer: to be asked.
+            noise: what samples start from.
+            sampling: the way back.
+            known: [B, K, D], to which the noise is added where `sampling.start` is below 1.
         """
         steps = self.sampler(sampling)
+        timesteps = steps.timesteps[-sampling.n_steps :]
         x_t = noise * sampling.temperature
-        for t in steps.timesteps[:-1]:
+        if sampling.start < 1:
+            assert known is not None, "a way that begins before T begins at something known"
+            x_t = self.noised(known.detach(), x_t, timesteps[:1].expand(len(noise)))
+        for t in timesteps[:-1]:
             with torch.no_grad():
                 x_t = steps.step(answer(x_t, t), t, x_t).prev_sample
-        t = steps.timesteps[-1]
+        t = timesteps[-1]
         x_0: Tensor = steps.step(answer(x_t, t), t, x_t).prev_sample
         return x_0
 
     def sampler(self, sampling: Sampling) -> Any:
         """Return the diffusers scheduler of `sampling`, at the start of its way."""
-        if sampling.n_steps > self.n_diffusion_steps:
-            raise BadInput(f"model.n_steps must be at most {self.n_diffusion_steps}, got {sampling.n_steps}.")
+        if sampling.n_whole > self.n_diffusion_steps:
+            most = int(self.n_diffusion_steps * sampling.start)
+            raise BadInput(f"model.n_steps must be at most {most}, what T has below 'start', got {sampling.n_steps}.")
         if sampling.sampler not in self._samplers:  # making one takes longer than a step
             scheduler, order = _SAMPLERS[sampling.sampler]
             self._samplers[sampling.sampler] = scheduler.from_config(self.scheduler.config, solver_order=order)
         steps = copy(self._samplers[sampling.sampler])  # it remembers answers, and with them how they came about
-        steps.set_timesteps(sampling.n_steps)
+        steps.set_timesteps(sampling.n_whole)
+        steps.set_begin_index(sampling.n_whole - sampling.n_steps)
         return steps
 
     def ask(self, denoiser: SetDenoiser, context: Context, guidance: float = 1.0) -> Answer:

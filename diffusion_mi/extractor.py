@@ -3,7 +3,8 @@
 Open question 5.6 of Li et al., "Multi-Interest Recommendation: A Survey" (arXiv 2506.15284): can diffusion recover the
 several facets of a user?
 
-    1. S samples are drawn given the history, by a few deterministic steps from noise, in training as in serving;
+    1. S samples are drawn given the history, by a few deterministic steps from noise; or from the latest S behaviours
+       with the noise of an earlier t (`start`), so that each sample is what the network makes of one of them;
     2. in serving, samples that lie close are joined: each mode is an interest, its mean the vector, its share of the
        samples the importance. So K follows from how widely the samples scatter;
     3. beside the modes the answer to no noise at all, at t = T, may be one more interest with a fixed part of the
@@ -30,9 +31,9 @@ Two published recommenders are settings of `Posterior`, each of one sample, with
   history by attention; the table starts from co-occurrences, and learns by what is read of the history alone.
 
 Differs from the survey: it proposes no method. Clean vectors are the current ones of a table in training, yet no target
-that is shown to the network moves the table, which could please by making all items alike. Noise of serving is a table
-of S rows, drawn by a seed that is saved with the model: a user's interests follow from the history alone, and of more
-samples the first are the same. Under `dot` lengths of items are not generated: directions are, all of one length.
+that is shown to the network moves the table, which could please by making all items alike. Noise
+of serving follows from the history (`starts.OwnNoise`). Under `dot` lengths of items are not generated: directions are,
+all of one length.
 
 B users, L behaviours, S samples, K interests, D width.
 """
@@ -53,6 +54,7 @@ from diffusion_mi.clean_sets import clean_sets
 from diffusion_mi.denoiser import Context, SetDenoiser
 from diffusion_mi.diffusion import Diffusion, Sampling, make_scheduler
 from diffusion_mi.modes import Linkage, find_modes
+from diffusion_mi.starts import OwnNoise, latest
 
 _RANKED = ("samples", "whole", "denoised")
 
@@ -75,7 +77,9 @@ class Posterior(InterestExtractor):
         n_steps: how many answers of the network a sample takes.
         guidance: of serving: 1 = as trained, above 1 = away from what is said without a history, 0 = that. Training
             draws at 1.
-        temperature: what the noise that samples start from is multiplied by; 0 = none: one interest, without chance.
+        temperature: what the noise that samples start from is multiplied by; 0 = none.
+        start: how much of the way back is gone, as a share of T: 1 = all of it, from noise alone; less = from the
+            behaviours, noised.
         prediction: what the network is asked for: the clean vector (`sample`), or `v_prediction`.
         n_diffusion_steps: T, how finely training divides the way from a clean vector to noise.
         hide_history: probability with which the denoising loss hides the history, for guidance.
@@ -89,8 +93,6 @@ class Posterior(InterestExtractor):
     reads_target = True
     interacting = False
     """Whether the samples of a user are one set, denoised together."""
-
-    noise_seed: Tensor
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class Posterior(InterestExtractor):
         n_steps: int = 4,
         guidance: float = 1.0,
         temperature: float = 1.0,
+        start: float = 1.0,
         prediction: Literal["sample", "v_prediction"] = "sample",
         n_diffusion_steps: int = 1000,
         hide_history: float = 0.1,
@@ -130,7 +133,9 @@ class Posterior(InterestExtractor):
             raise BadInput(f"model.n_heads must divide the hidden width {hidden_width}, got {n_heads}.")
         self.linkage, self.max_distance, self.hide_history = linkage, max_distance, hide_history
         self.width, self.n_samples, self.ranked, self.whole_share = width, n_samples, ranked, whole_share
-        self.sampling = Sampling(sampler=sampler, n_steps=n_steps, guidance=guidance, temperature=temperature)
+        self.sampling = Sampling(
+            sampler=sampler, n_steps=n_steps, guidance=guidance, temperature=temperature, start=start
+        )
         self.diffusion = Diffusion(make_scheduler(prediction, n_diffusion_steps))
         self.diffusion.sampler(self.sampling)  # refuses more steps than there are
         self.denoiser = SetDenoiser(
@@ -145,7 +150,7 @@ class Posterior(InterestExtractor):
             dropout=encoder_dropout,
             interacting=self.interacting,
         )
-        self.register_buffer("noise_seed", torch.randint(2**31, ()))
+        self.noise = OwnNoise(width)
 
     def forward(self, history: Tensor, history_mask: Tensor, target: Tensor | None = None) -> Interests:
         """See `InterestExtractor.forward`; without a target there is no denoising loss.
@@ -157,47 +162,54 @@ class Posterior(InterestExtractor):
         context = self.denoiser.encode(history, history_mask)
         penalties = {}
         if self.training:
-            vectors, log_share = self._ranked(context, target)
+            vectors, log_share = self._ranked(context, history, history_mask, target)
             mask = torch.ones_like(log_share, dtype=torch.bool)
             if target is not None:
                 penalties["denoising"] = self._denoising(context, history, history_mask, unit(target.detach()))
         else:
-            vectors, mask, log_share = self._served(context)
+            vectors, mask, log_share = self._served(context, history, history_mask)
         assignment = self.assigned(history, history_mask, vectors, mask)
         vectors = vectors * self.denoiser.scaling_factor
         return Interests(vectors, mask, log_share, assignment, penalties)
 
-    @property
-    def noise(self) -> Tensor:
-        """What samples start from in serving, the same for all users, [S, D]."""
-        draws = torch.Generator().manual_seed(int(self.noise_seed))
-        rows = [torch.randn(self.width, generator=draws) for _ in range(self.n_samples)]  # of more, the first are these
-        return torch.stack(rows).to(self.noise_seed.device)
+    def draw(self, context: Context, history: Tensor, history_mask: Tensor) -> Tensor:
+        """Draw samples of unit length, [B, S, D]: by chance and unguided in training, by the user's own noise after.
 
-    def _ranked(self, context: Context, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        Args:
+            context: of `history` [B, L, D] and `history_mask` [B, L].
+        """
+        S, start = self.n_samples, self.sampling.start
+        if self.training:
+            noise = torch.randn(len(history), S, self.width, device=history.device)
+        else:
+            noise = self.noise(history, history_mask, S)
+        known = latest(history, history_mask, S) * self.denoiser.scaling_factor if start < 1 else None
+        answer = self.diffusion.ask(self.denoiser, context, 1.0 if self.training else self.sampling.guidance)
+        return unit(self.diffusion.sample(answer, noise, self.sampling, known))
+
+    def _ranked(
+        self, context: Context, history: Tensor, history_mask: Tensor, target: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """What the ranking loss falls on: unit vectors [B, K, D] and their log importance [B, K]."""
-        answer, B = self.diffusion.ask(self.denoiser, context), len(context.mask)
         if self.ranked == "samples" and self.whole_share < 1:
-            noise = torch.randn(B, self.n_samples, self.width, device=context.mask.device)
-            vectors = unit(self.diffusion.sample(answer, noise, self.sampling))
+            vectors = self.draw(context, history, history_mask)
             log_share = vectors.new_full(vectors.shape[:2], -math.log(self.n_samples))
             return self._beside_whole(context, vectors, log_share) if self.whole_share else (vectors, log_share)
         if self.ranked == "denoised" and target is not None:
             clean = unit(target.detach())[:, None] * self.denoiser.scaling_factor
-            t = self._random_t(B, clean.device)
-            vectors = unit(self.diffusion.guess(answer, self.diffusion.noised(clean, torch.randn_like(clean), t), t))
+            t = self._random_t(len(history), history.device)
+            noised = self.diffusion.noised(clean, torch.randn_like(clean), t)
+            vectors = unit(self.diffusion.guess(self.diffusion.ask(self.denoiser, context), noised, t))
         else:
             vectors = self._whole(context)
-        return vectors, vectors.new_zeros(B, 1)
+        return vectors, vectors.new_zeros(len(history), 1)
 
-    def _served(self, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+    def _served(self, context: Context, history: Tensor, history_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Modes of the samples, and the whole beside them: vectors [B, K, D], mask and log importance [B, K]."""
-        B = len(context.mask)
         if self.whole_share == 1:
             whole = self._whole(context)
-            return whole, torch.ones_like(context.mask[:, :1]), whole.new_zeros(B, 1)
-        answer = self.diffusion.ask(self.denoiser, context, self.sampling.guidance)
-        samples = unit(self.diffusion.sample(answer, self.noise.expand(B, -1, -1), self.sampling))
+            return whole, torch.ones_like(history_mask[:, :1]), whole.new_zeros(len(whole), 1)
+        samples = self.draw(context, history, history_mask)
         vectors, mask, log_share = find_modes(samples, self.linkage, self.max_distance)
         if self.whole_share:
             vectors, log_share = self._beside_whole(context, unit(vectors), log_share)

@@ -22,12 +22,14 @@ BENCHES = {
     "training": "training examples a second of every method (or of --methods), and where the time goes",
     "clustering": "whether rules of `adaptive` find planted interests, and what clustering costs: by user, in a step",
     "routing": "what extractors cost alone, for several K and L: time beside ComiRec-SA's, memory, growth",
+    "sampling": "users a second for whom diffusion generates interests, by steps, samples and guidance",
 }
 _DEFAULTS = {
     "evaluation": ["--training.max_steps=300", "--training.evaluate_every=300"],
     "training": [],
     "clustering": ["--training.threads=1", "--device=cpu"],
     "routing": ["--training.threads=1", "--device=cpu"],
+    "sampling": ["--training.threads=2", "--device=cpu"],
 }
 _SIZES = (
     ("lengths", [50, 20, 200, 1000], "L, of which the first is the one at which K varies: [50,2000]"),
@@ -84,6 +86,11 @@ def _tables(name: str, config: RunConfig, namespace: Any) -> Iterator[Table]:
         from experiments.bench.clustering import bench_clustering
 
         yield from bench_clustering(config)
+        return
+    if name == "sampling":
+        from experiments.bench.sampling import bench_sampling
+
+        yield bench_sampling(config.training.threads or 1)
         return
     methods = namespace.methods
     if name == "routing":

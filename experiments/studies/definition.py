@@ -16,6 +16,7 @@ STUDIES = {
     "aggregation": "experiments.studies.aggregation",
     "similarity": "experiments.studies.similarity",
     "fixed_vs_adaptive_k": "experiments.studies.fixed_vs_adaptive_k",
+    "diffusion_long_tail": "experiments.studies.diffusion_long_tail",
 }
 """name -> module with a `STUDY`; a new study is its file and one line here."""
 

@@ -48,9 +48,12 @@ def assert_same_interests(one: Interests, other: Interests) -> None:
 
 
 @both
+@pytest.mark.parametrize("start", [0.4, 1.0])
 @pytest.mark.parametrize("sampler", ["ddim", "dpm_solver", "unipc"])
-def test_a_users_samples_depend_on_nobody_else(generator: type[Posterior], sampler: str, users: Users) -> None:
-    extractor = of_some_age(generator, sampler=sampler, guidance=1.5, max_distance=0.0)
+def test_a_users_samples_depend_on_nobody_else(
+    generator: type[Posterior], sampler: str, start: float, users: Users
+) -> None:
+    extractor = of_some_age(generator, sampler=sampler, guidance=1.5, start=start, max_distance=0.0)
     history, mask = users
     together = extractor(history, mask)
     assert together.mask.shape == (B, 8), "at distance 0 each sample is an interest"
@@ -79,7 +82,7 @@ def test_without_noise_there_is_one_interest_and_the_noise_does_not_count(
     found = extractor(*users)
     assert found.mask.shape == (B, 1)
     assert (found.log_weight == 0).all()
-    extractor.noise_seed.add_(1)
+    extractor.noise.seed.add_(1)
     assert_same_interests(extractor(*users), found)
 
 
@@ -109,21 +112,80 @@ def test_in_training_every_sample_is_an_interest_of_its_own(generator: type[Post
 
 
 @both
-def test_the_target_enters_no_interest(generator: type[Posterior], users: Users) -> None:
-    extractor = of_some_age(generator).train()
+@pytest.mark.parametrize("ranked", ["samples", "whole", "denoised"])
+def test_the_target_enters_an_interest_only_where_it_is_what_is_denoised(
+    generator: type[Posterior], ranked: str, users: Users
+) -> None:
+    extractor = of_some_age(generator, ranked=ranked).train()
+    target = torch.ones(B, D, requires_grad=True)
     torch.manual_seed(0)
     unknown = extractor(*users)
     torch.manual_seed(0)
-    assert torch.equal(extractor(*users, target=torch.ones(B, D)).vectors, unknown.vectors)
+    found = extractor(*users, target=target)
+    entered = unknown.vectors.shape != found.vectors.shape or not torch.equal(found.vectors, unknown.vectors)
+    assert entered == (ranked == "denoised")
+    found.vectors.sum().backward()
+    assert target.grad is None, "yet no gradient reaches it"
 
 
 @both
-def test_a_saved_pipeline_draws_the_samples_that_the_interests_are_made_of(
-    generator: type[Posterior], users: Users, tmp_path: Path
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_whole_has_its_share_beside_the_modes(generator: type[Posterior], users: Users, share: float) -> None:
+    alone = of_some_age(generator, whole_share=1.0)(*users)
+    found = of_some_age(generator, whole_share=share, max_distance=0.1)(*users)
+    modes = of_some_age(generator, max_distance=0.1)(*users)
+    assert alone.mask.shape == (B, 1)
+    K = modes.mask.shape[1] if share < 1 else 0
+    torch.testing.assert_close(F.normalize(found.vectors[:, :K], dim=-1), F.normalize(modes.vectors[:, :K], dim=-1))
+    if share:
+        torch.testing.assert_close(found.vectors[:, -1:], alone.vectors)
+        assert found.mask[:, -1].all()
+        weight = found.log_weight.masked_fill(~found.mask, -torch.inf).softmax(1)
+        torch.testing.assert_close(weight[:, -1], torch.full((B,), share))
+
+
+def test_the_whole_knows_no_noise_and_training_on_it_no_chance(users: Users) -> None:
+    extractor = of_some_age(Posterior, ranked="whole", whole_share=1.0)
+    served = extractor(*users)
+    unnoised = of_some_age(Posterior, temperature=0.0, n_steps=1)(*users)
+    torch.testing.assert_close(served.vectors, unnoised.vectors)
+    torch.testing.assert_close(extractor.train()(*users).vectors, served.vectors)
+
+
+@both
+def test_a_way_that_begins_near_its_end_leaves_the_behaviours_as_they_are(
+    generator: type[Posterior], users: Users
 ) -> None:
-    extractor = of_some_age(generator, max_distance=0.0, guidance=1.5)
+    history, mask = users
+    extractor = of_some_age(generator, start=0.002, n_steps=1, prediction="v_prediction", max_distance=0.0)
+    samples = extractor.draw(extractor.denoiser.encode(history, mask), history, mask)
+    for user in range(B):
+        n = int(mask[user].sum())
+        for s in range(8):
+            cosine = F.cosine_similarity(samples[user, s], history[user, n - 1 - s % n], dim=0)
+            assert cosine > 0.9
+
+
+def test_noise_is_a_users_own_and_of_more_samples_the_first_are_the_same(users: Users) -> None:
+    noise = of_some_age(Posterior).noise
+    of_eight = noise(*users, 8)
+    assert torch.equal(noise(*users, 20)[:, :8], of_eight)
+    torch.testing.assert_close(of_eight.norm(dim=-1), torch.full((B, 8), D**0.5))
+    assert not torch.isclose(of_eight[0], of_eight[1]).all(-1).any()
+    many = noise(torch.randn(4000, 1, D, generator=torch.Generator().manual_seed(3)), torch.ones(4000, 1).bool(), 3)
+    torch.testing.assert_close(many.mean(0), torch.zeros(3, D), atol=0.1, rtol=0)
+    torch.testing.assert_close(many.std(0), torch.ones(3, D), atol=0.1, rtol=0)
+
+
+@both
+@pytest.mark.parametrize("start", [0.5, 1.0])
+def test_a_saved_pipeline_draws_the_samples_that_the_interests_are_made_of(
+    generator: type[Posterior], users: Users, tmp_path: Path, start: float
+) -> None:
+    extractor = of_some_age(generator, max_distance=0.0, guidance=1.5, start=start)
     InterestPipeline(extractor.denoiser, extractor.diffusion.scheduler).save_pretrained(tmp_path)
-    samples = InterestPipeline.from_pretrained(tmp_path)(*users, extractor.noise, extractor.sampling)
+    noise = extractor.noise(*users, 8)
+    samples = InterestPipeline.from_pretrained(tmp_path)(*users, noise, extractor.sampling)
     latest_first = samples.flip(1) * D**0.5  # as the linkage numbers what it leaves apart
     torch.testing.assert_close(extractor(*users).vectors, latest_first, rtol=0, atol=1e-4)
 

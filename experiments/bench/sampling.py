@@ -1,0 +1,71 @@
+"""What generating a user's interests costs: users a second of the extractor alone, by steps, samples and guidance.
+
+Histories are full and random, of L = 20 behaviours at d = 64, in blocks of as many users as serving extracts together;
+networks are as they start, and their samples alike, so that joining these costs what it costs where few modes are
+found. Each cell is quoted at its best turn. Scoring is not in it, and costs all methods the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from baselines.interests import InterestExtractor
+from experiments.registry import find_method
+from experiments.reporting.table import Table
+from experiments.training.threads import torch_threads
+
+_L, _D, _USERS = 20, 64, 256
+_TURNS, _SECONDS = 3, 0.2  # turns of a cell, and how long one lasts at least
+_REFERENCES = ("sasrec", "comirec_sa", "adaptive_sequence")
+_GENERATORS = ("diffusion_posterior", "diffusion_set")
+_SIZES = ((1, 8, 1.0), (4, 8, 1.0), (4, 8, 2.0), (4, 16, 1.0), (16, 8, 1.0), (16, 16, 2.0), (50, 8, 1.0))
+_COLUMNS = ["method", "steps", "samples", "guidance", "µs/user", "users/s"]
+
+
+def bench_sampling(n_threads: int = 1) -> Table:
+    """Time every generator at several steps, samples and guidances, beside extractors that generate nothing.
+
+    Args:
+        n_threads: torch's threads.
+    """
+    generator = torch.Generator().manual_seed(0)
+    history = torch.randn(_USERS, _L, _D, generator=generator)
+    mask = torch.ones(_USERS, _L, dtype=torch.bool)
+    rows: list[list[object]] = []
+    with torch_threads(n_threads), torch.no_grad():
+        for method, sizes, extractor in _cells():
+            extractor(history, mask)
+            seconds = min(_seconds(extractor, history, mask) for _ in range(_TURNS))
+            rows.append([method, *sizes, 1e6 * seconds / _USERS, _USERS / seconds])
+    threads = f"{n_threads} thread{'s' * (n_threads > 1)}"
+    title = f"extraction alone, L = {_L}, d = {_D}, blocks of {_USERS} users: {threads}"
+    return Table(_COLUMNS, rows, title, {"µs/user": 1, "users/s": 0})
+
+
+def _cells() -> Iterator[tuple[str, list[object], InterestExtractor]]:
+    for name in _REFERENCES:
+        yield name, [None, None, None], _made(name)
+    for name in _GENERATORS:
+        for n_steps, n_samples, guidance in _SIZES:
+            made = _made(name, n_steps=n_steps, n_samples=n_samples, guidance=guidance)
+            yield name, [n_steps, n_samples, guidance], made
+
+
+def _made(name: str, **knobs: Any) -> InterestExtractor:
+    entry = find_method(name)
+    its_own = {key.removeprefix("model."): value for key, value in entry.settings.items() if key.startswith("model.")}
+    made: InterestExtractor = entry.load()(_D, _L, **entry.load_given(), **{**its_own, **knobs})
+    return made.eval()
+
+
+def _seconds(extractor: InterestExtractor, history: torch.Tensor, mask: torch.Tensor) -> float:
+    """Seconds of one pass, over as many as a turn holds."""
+    passes, started = 0, time.perf_counter()
+    while (spent := time.perf_counter() - started) < _SECONDS or not passes:
+        extractor(history, mask)
+        passes += 1
+    return spent / passes

@@ -1,0 +1,145 @@
+"""Does generating interests by diffusion cover the long tail better than extracting them, at no loss of accuracy?
+
+Open question 5.6 of Li et al. (arXiv 2506.15284). Whoever adds noise gains coverage and loses accuracy, so that a point
+proves nothing: each arm is swept along a knob of serving, and a generator's curve has to lie above those of
+* its deterministic twins: the same network trained without noise (`posterior_twin`, `set_twin`), and its own network
+  asked without noise, alone (`*_unnoised`) or beside its unguided self (`*_half_unnoised`), with guidance like its own;
+* noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
+* re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
+* diffusion as published, one generated item a user (`diffurec`, `dreamrec`; `diffusion_mi.extractor` says in what they
+  differ from the papers).
+Noise and re-ranking are put on the most accurate extractors, `adaptive_sequence` and one transformer vector (`sasrec`).
+Arms that differ in serving alone share a training. Beyond the curves: does quality depend on the number of steps (it
+should not: 4 within 1 % of 50), or of samples?
+
+The settings of training are those of `adaptive`, the same for all trained arms and logs; the latest 20 behaviours are
+read. The curves are as sparse as they are because every arm more makes each of the tests over users stricter (Holm).
+
+Command: `adaptive-mi study diffusion_long_tail --data D --seeds 3`. Cost: to be filled in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments.registry import METHODS
+from experiments.settings import nest
+from experiments.studies.definition import StudyDefinition
+from experiments.training.config import HORIZON
+
+_ENCODER = {"n_layers": 1, "n_heads": 2, "dropout": 0.0}  # as in `adaptive_sequence`
+_TWIN = {"model": {"ranked": "whole", "whole_share": 1.0}, "loss": {"weights": {"denoising": 0.0}}}
+_ONE_ITEM = {"n_samples": 1, "n_steps": 16, "whole_share": 0.0}
+_ARMS: Mapping[str, Mapping[str, Any]] = {
+    **{name: {"method": name} for name in ("item_knn", "ease", "comirec_sa", "adaptive", "adaptive_sequence")},
+    "sasrec": {"method": "sasrec", "model": _ENCODER, "training": {"positions": "one", "batch_size": 256}},
+    "posterior": {"method": "diffusion_posterior"},
+    "set": {"method": "diffusion_set"},
+    "posterior_twin": {"method": "diffusion_posterior", **_TWIN},
+    "set_twin": {"method": "diffusion_set", **_TWIN},
+    "diffurec": {
+        "method": "diffusion_posterior",
+        "model": {"ranked": "denoised", "hide_history": 0.0, **_ONE_ITEM},
+        "loss": {"weights": {"denoising": 0.0}},
+    },
+    "dreamrec": {
+        "method": "diffusion_posterior",
+        "model": {"ranked": "whole", "guidance": 2.0, **_ONE_ITEM},
+        "loss": {"weights": {"denoising": 1.0, "softmax": 0.0}},
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sweep:
+    """A curve: an arm served with several values of a knob.
+
+    Attributes:
+        base: the arm; name: what is added to its name; axis: the knob, in words.
+        knob: its dotted key; values: what it takes.
+        start: the place of `base` itself on the curve; None = it is not on it.
+        fixed: what else is otherwise in serving, by dotted key.
+    """
+
+    base: str
+    name: str
+    axis: str
+    knob: str
+    values: tuple[float, ...]
+    start: float | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What the curve is called."""
+        return f"{self.base} {self.name}".replace("_", " ")
+
+    @property
+    def places(self) -> dict[str, float]:
+        """Arm -> its place."""
+        own = {} if self.start is None else {self.base: self.start}
+        return own | {f"{self.base}_{self.name}_{value:g}": value for value in self.values}
+
+    @property
+    def arms(self) -> dict[str, dict[str, Any]]:
+        """The arms that are not `base` itself."""
+        found = {arm: value for arm, value in self.places.items() if arm != self.base}
+        return {arm: {**_ARMS[self.base], **nest({**self.fixed, self.knob: value})} for arm, value in found.items()}
+
+
+_GUIDANCE = (1.25, 1.5, 2.0, 3.0)
+_UNNOISED = {"serving.model.temperature": 0.0, "serving.model.n_steps": 1}  # without noise there is nothing to undo
+_ALONE = {**_UNNOISED, "serving.model.whole_share": 0.0}
+
+
+_GUIDED: dict[str, Any] = {"axis": "guidance", "knob": "serving.model.guidance"}
+_HEATED: dict[str, Any] = {"axis": "temperature of the noise", "knob": "serving.model.temperature"}
+_STEPS: dict[str, Any] = {"axis": "steps", "knob": "serving.model.n_steps", "values": (1, 2, 8, 16, 50), "start": 4}
+_SAMPLES: dict[str, Any] = {"axis": "samples", "knob": "serving.model.n_samples"}
+_MOVED: dict[str, Any] = {"axis": "size of the jitter", "knob": "serving.jitter", "values": (0.25, 0.5, 1.0, 1.5)}
+_DROPPED: dict[str, Any] = {"axis": "dropout", "knob": "serving.dropout", "values": (0.1, 0.3, 0.6)}
+_RERANKED: dict[str, Any] = {
+    "axis": "diversity weight",
+    "knob": "reranking.diversity_weight",
+    "values": (0.03, 0.1, 0.3),
+}
+_SWEEPS = [
+    *(_Sweep(base=base, name="guided", values=_GUIDANCE, start=1.0, **_GUIDED) for base in ("posterior", "set")),
+    _Sweep(base="posterior", name="half_unnoised", values=_GUIDANCE, fixed=_UNNOISED, **_GUIDED),
+    *(
+        _Sweep(base=base, name="unnoised", values=(1.0, *_GUIDANCE), fixed=_ALONE, **_GUIDED)
+        for base in ("posterior", "set")
+    ),
+    _Sweep(base="posterior", name="heated", values=(0.5, 2.0), start=1.0, **_HEATED),
+    *(_Sweep(base=base, name="steps", **_STEPS) for base in ("posterior", "set")),
+    _Sweep(base="posterior", name="samples", values=(1, 4, 64), start=16, **_SAMPLES),
+    _Sweep(base="adaptive_sequence", name="jitter", start=0.0, fixed={"serving.n_copies": 2}, **_MOVED),
+    _Sweep(base="sasrec", name="jitter", start=0.0, fixed={"serving.n_copies": 8}, **_MOVED),
+    *(_Sweep(base=base, name="dropout", start=0.0, **_DROPPED) for base in ("adaptive_sequence", "sasrec")),
+    *(
+        _Sweep(base="adaptive_sequence", name=kind, start=0.0, fixed={"reranking.kind": kind}, **_RERANKED)
+        for kind in ("controllable", "dpp")
+    ),
+]
+_TAIL = ("recall@50:tail80", "tail_coverage@50:tail80")
+_VARIETY = (
+    "coverage@50", "gini@50", "novelty@50", "held_out_coverage@50", "live_k", "mean_pairwise_cosine", "effective_rank",
+)  # fmt: skip
+
+STUDY = StudyDefinition(
+    name="diffusion_long_tail",
+    question="Does generating interests by diffusion cover the long tail better than extracting them, as accurately?",
+    columns=("recall@20", "recall@50", *_TAIL, *_VARIETY),
+    arms={**_ARMS, **{name: arm for sweep in _SWEEPS for name, arm in sweep.arms.items()}},
+    baseline="adaptive_sequence",
+    rivals=("adaptive_sequence", "posterior_twin"),
+    judged_by=("recall@50", *_TAIL),
+    x="guidance",
+    curves={sweep.label: sweep.places for sweep in _SWEEPS},
+    x_of={sweep.label: sweep.axis for sweep in _SWEEPS if sweep.axis != "guidance"},
+    plots=(
+        *(("recall@50", metric) for metric in reversed(_TAIL)),
+        *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
+    ),
+    common=nest({**METHODS["adaptive"].settings, "scoring.max_history": 20, "training.max_steps": HORIZON}),
+)
