@@ -8,7 +8,8 @@ several facets of a user?
     2. in serving, samples that lie close are joined: each mode is an interest, its mean the vector, its share of the
        samples the importance. So K follows from how widely the samples scatter;
     3. beside the modes the answer to no noise at all, at t = T, may be one more interest with a fixed part of the
-       importance (`whole_share`): what a deterministic network of this form says;
+       importance (`whole_share`): what a deterministic network of this form says. In serving it may have a second form,
+       guided away from the answer to no history, which is what is popular (`contrast`);
     4. the denoising loss, a penalty named `denoising`, is of one t a user, the history being hidden from some;
     5. the ranking loss of the recommender falls on one of three things (`ranked`): on `samples`, drawn as in serving,
        each an interest, since the gradient of a mode would move all its samples alike, and what is joined once would
@@ -71,6 +72,7 @@ class Posterior(InterestExtractor):
             or `denoised`, the answer to the noised target.
         whole_share: the share of the importance that the whole has as an interest beside the modes, from 0 = it is none
             to 1 = it is the only one.
+        contrast: of serving: guidance of a second whole, with half the share of both; 1 = there is none.
         max_distance: samples whose mean distance, 1 - cosine, is at most this are one interest; 0 = only equal ones, 2
             = all of them.
         sampler: how noise becomes a sample: DDIM, DPM-Solver++ or UniPC, all deterministic.
@@ -100,15 +102,16 @@ class Posterior(InterestExtractor):
         max_history: int,
         linkage: Linkage,
         *,
-        n_samples: int = 16,
-        ranked: Literal["samples", "whole", "denoised"] = "samples",
-        whole_share: float = 0.0,
+        n_samples: int = 8,
+        ranked: Literal["samples", "whole", "denoised"] = "whole",
+        whole_share: float = 0.7,
+        contrast: float = 3.0,
         max_distance: float = 0.5,
         sampler: Literal["ddim", "dpm_solver", "unipc"] = "ddim",
         n_steps: int = 4,
-        guidance: float = 1.0,
+        guidance: float = 2.0,
         temperature: float = 1.0,
-        start: float = 1.0,
+        start: float = 0.5,
         prediction: Literal["sample", "v_prediction"] = "sample",
         n_diffusion_steps: int = 1000,
         hide_history: float = 0.1,
@@ -124,6 +127,7 @@ class Posterior(InterestExtractor):
         require_number("model.hidden_width", hidden_width, at_least=0)
         require_number("model.max_distance", max_distance, at_least=0)
         require_number("model.hide_history", hide_history, at_least=0, below=1)
+        require_number("model.contrast", contrast, at_least=1)
         if not 0 <= whole_share <= 1:
             raise BadInput(f"model.whole_share must lie in 0..1, got {whole_share}.")
         if ranked not in _RANKED:
@@ -132,7 +136,8 @@ class Posterior(InterestExtractor):
         if hidden_width % n_heads:
             raise BadInput(f"model.n_heads must divide the hidden width {hidden_width}, got {n_heads}.")
         self.linkage, self.max_distance, self.hide_history = linkage, max_distance, hide_history
-        self.width, self.n_samples, self.ranked, self.whole_share = width, n_samples, ranked, whole_share
+        self.width, self.n_samples, self.ranked = width, n_samples, ranked
+        self.whole_share, self.contrast = whole_share, contrast
         self.sampling = Sampling(
             sampler=sampler, n_steps=n_steps, guidance=guidance, temperature=temperature, start=start
         )
@@ -208,24 +213,29 @@ class Posterior(InterestExtractor):
         """Modes of the samples, and the whole beside them: vectors [B, K, D], mask and log importance [B, K]."""
         if self.whole_share == 1:
             whole = self._whole(context)
-            return whole, torch.ones_like(history_mask[:, :1]), whole.new_zeros(len(whole), 1)
+            log_share = whole.new_full(whole.shape[:2], -math.log(whole.shape[1]))
+            return whole, torch.ones_like(log_share, dtype=torch.bool), log_share
         samples = self.draw(context, history, history_mask)
         vectors, mask, log_share = find_modes(samples, self.linkage, self.max_distance)
         if self.whole_share:
+            n_modes = mask.shape[1]
             vectors, log_share = self._beside_whole(context, unit(vectors), log_share)
-            mask = F.pad(mask, (0, 1), value=True)
+            mask = F.pad(mask, (0, vectors.shape[1] - n_modes), value=True)
         return vectors, mask, log_share
 
     def _whole(self, context: Context) -> Tensor:
-        """The answer to no noise, [B, 1, D] of unit length: what is said at t = T of the history alone."""
+        """The answer to no noise, what is said at t = T of the history alone: [B, 1 or 2, D] of unit length."""
         nothing = torch.zeros(len(context.mask), 1, self.width, device=context.mask.device)
         t = torch.tensor(self.diffusion.n_diffusion_steps - 1, device=nothing.device)
-        return unit(self.diffusion.guess(self.diffusion.ask(self.denoiser, context), nothing, t))
+        guidances = [1.0] if self.training or self.contrast == 1 else [1.0, self.contrast]
+        answers = [self.diffusion.ask(self.denoiser, context, guidance) for guidance in guidances]
+        return unit(torch.cat([self.diffusion.guess(answer, nothing, t) for answer in answers], 1))
 
     def _beside_whole(self, context: Context, vectors: Tensor, log_share: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the whole as the last interest, with its odds against all others, whose shares sum to 1."""
-        log_odds = log_share.new_full((len(log_share), 1), math.log(self.whole_share / (1 - self.whole_share)))
-        return torch.cat([vectors, self._whole(context)], 1), torch.cat([log_share, log_odds], 1)
+        """Add the whole after the others, whose shares sum to 1, with its odds against all of them."""
+        whole = self._whole(context)
+        log_odds = math.log(self.whole_share / (1 - self.whole_share)) - math.log(whole.shape[1])
+        return torch.cat([vectors, whole], 1), F.pad(log_share, (0, whole.shape[1]), value=log_odds)
 
     def _denoising(self, context: Context, history: Tensor, history_mask: Tensor, target: Tensor) -> Tensor:
         """The denoising loss, a scalar, of targets [B, D] of unit length."""

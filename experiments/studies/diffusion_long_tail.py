@@ -2,8 +2,9 @@
 
 Open question 5.6 of Li et al. (arXiv 2506.15284). Whoever adds noise gains coverage and loses accuracy, so that a point
 proves nothing: each arm is swept along a knob of serving, and a generator's curve has to lie above those of
-* its deterministic twins: the same network trained without noise (`posterior_twin`, `set_twin`), and its own network
-  asked without noise, alone (`*_unnoised`) or beside its unguided self (`*_half_unnoised`), with guidance like its own;
+* its deterministic twins: the same network trained without noise (`*_twin`), and its own network asked without noise:
+  the whole and its contrast without any samples (`posterior_whole_*`), one guided answer (`posterior_alone_*`), and the
+  whole beside the behaviours themselves instead of what is made of them (`posterior_behaviours_*`);
 * noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
 * diffusion as published, one generated item a user (`diffurec`, `dreamrec`; `diffusion_mi.extractor` says in what they
@@ -28,8 +29,8 @@ from experiments.studies.definition import StudyDefinition
 from experiments.training.config import HORIZON
 
 _ENCODER = {"n_layers": 1, "n_heads": 2, "dropout": 0.0}  # as in `adaptive_sequence`
-_TWIN = {"model": {"ranked": "whole", "whole_share": 1.0}, "loss": {"weights": {"denoising": 0.0}}}
-_ONE_ITEM = {"n_samples": 1, "n_steps": 16, "whole_share": 0.0}
+_TWIN = {"model": {"ranked": "whole", "whole_share": 1.0, "contrast": 1.0}, "loss": {"weights": {"denoising": 0.0}}}
+_ONE_ITEM = {"n_samples": 1, "n_steps": 16, "start": 1.0, "whole_share": 0.0, "contrast": 1.0}
 _ARMS: Mapping[str, Mapping[str, Any]] = {
     **{name: {"method": name} for name in ("item_knn", "ease", "comirec_sa", "adaptive", "adaptive_sequence")},
     "sasrec": {"method": "sasrec", "model": _ENCODER, "training": {"positions": "one", "batch_size": 256}},
@@ -39,7 +40,7 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
     "set_twin": {"method": "diffusion_set", **_TWIN},
     "diffurec": {
         "method": "diffusion_posterior",
-        "model": {"ranked": "denoised", "hide_history": 0.0, **_ONE_ITEM},
+        "model": {"ranked": "denoised", "hide_history": 0.0, "guidance": 1.0, **_ONE_ITEM},
         "loss": {"weights": {"denoising": 0.0}},
     },
     "dreamrec": {
@@ -87,39 +88,55 @@ class _Sweep:
         return {arm: {**_ARMS[self.base], **nest({**self.fixed, self.knob: value})} for arm, value in found.items()}
 
 
-_GUIDANCE = (1.25, 1.5, 2.0, 3.0)
-_UNNOISED = {"serving.model.temperature": 0.0, "serving.model.n_steps": 1}  # without noise there is nothing to undo
-_ALONE = {**_UNNOISED, "serving.model.whole_share": 0.0}
+_CONTRASTS = (1.0, 1.5, 2.0, 5.0)
+_BEHAVIOURS = {
+    "start": 0.004,
+    "n_steps": 1,
+    "temperature": 0.0,
+    "guidance": 1.0,
+}  # so near the end nothing is generated
+_ALONE = {"whole_share": 0.0, "contrast": 1.0, "start": 1.0, "n_steps": 1, "temperature": 0.0}
 
 
-_GUIDED: dict[str, Any] = {"axis": "guidance", "knob": "serving.model.guidance"}
-_HEATED: dict[str, Any] = {"axis": "temperature of the noise", "knob": "serving.model.temperature"}
-_STEPS: dict[str, Any] = {"axis": "steps", "knob": "serving.model.n_steps", "values": (1, 2, 8, 16, 50), "start": 4}
-_SAMPLES: dict[str, Any] = {"axis": "samples", "knob": "serving.model.n_samples"}
-_MOVED: dict[str, Any] = {"axis": "size of the jitter", "knob": "serving.jitter", "values": (0.25, 0.5, 1.0, 1.5)}
-_DROPPED: dict[str, Any] = {"axis": "dropout", "knob": "serving.dropout", "values": (0.1, 0.3, 0.6)}
-_RERANKED: dict[str, Any] = {
-    "axis": "diversity weight",
-    "knob": "reranking.diversity_weight",
-    "values": (0.03, 0.1, 0.3),
-}
+def _of_model(base: str, name: str, knob: str, values: tuple[float, ...], axis: str = "", **more: Any) -> _Sweep:
+    """Sweep a knob of the method."""
+    fixed = {f"serving.model.{other}": value for other, value in more.pop("fixed", {}).items()}
+    return _Sweep(
+        base=base, name=name, axis=axis or knob, knob=f"serving.model.{knob}", values=values, fixed=fixed, **more
+    )
+
+
+def _without_generating(base: str, n_copies: int) -> list[_Sweep]:
+    """Noise that generates nothing."""
+    fixed = {"serving.n_copies": n_copies}
+    sizes, shares = (0.25, 0.5, 1.0, 1.5), (0.1, 0.3, 0.6)
+    jitter = {"axis": "size of the jitter", "knob": "serving.jitter", "values": sizes, "fixed": fixed}
+    dropout = {"axis": "dropout", "knob": "serving.dropout", "values": shares}
+    return [
+        _Sweep(base=base, name="jitter", start=0.0, **jitter),  # type: ignore[arg-type]
+        _Sweep(base=base, name="dropout", start=0.0, **dropout),  # type: ignore[arg-type]
+    ]
+
+
+def _reranked(base: str, kind: str) -> _Sweep:
+    knob, fixed = "reranking.diversity_weight", {"reranking.kind": kind}
+    return _Sweep(base=base, name=kind, axis="weight", knob=knob, values=(0.05, 0.2, 0.5), start=0.0, fixed=fixed)
+
+
 _SWEEPS = [
-    *(_Sweep(base=base, name="guided", values=_GUIDANCE, start=1.0, **_GUIDED) for base in ("posterior", "set")),
-    _Sweep(base="posterior", name="half_unnoised", values=_GUIDANCE, fixed=_UNNOISED, **_GUIDED),
-    *(
-        _Sweep(base=base, name="unnoised", values=(1.0, *_GUIDANCE), fixed=_ALONE, **_GUIDED)
-        for base in ("posterior", "set")
-    ),
-    _Sweep(base="posterior", name="heated", values=(0.5, 2.0), start=1.0, **_HEATED),
-    *(_Sweep(base=base, name="steps", **_STEPS) for base in ("posterior", "set")),
-    _Sweep(base="posterior", name="samples", values=(1, 4, 64), start=16, **_SAMPLES),
-    _Sweep(base="adaptive_sequence", name="jitter", start=0.0, fixed={"serving.n_copies": 2}, **_MOVED),
-    _Sweep(base="sasrec", name="jitter", start=0.0, fixed={"serving.n_copies": 8}, **_MOVED),
-    *(_Sweep(base=base, name="dropout", start=0.0, **_DROPPED) for base in ("adaptive_sequence", "sasrec")),
-    *(
-        _Sweep(base="adaptive_sequence", name=kind, start=0.0, fixed={"reranking.kind": kind}, **_RERANKED)
-        for kind in ("controllable", "dpp")
-    ),
+    _of_model("posterior", "contrast", "contrast", _CONTRASTS, start=3.0),
+    _of_model("set", "contrast", "contrast", _CONTRASTS, start=3.0),
+    _of_model("posterior", "behaviours", "contrast", (*_CONTRASTS, 3.0), fixed=_BEHAVIOURS),
+    _of_model("posterior", "whole", "contrast", (*_CONTRASTS, 3.0), fixed={"whole_share": 1.0}),
+    _of_model("posterior", "alone", "guidance", (1.25, 1.5, 2.0), fixed=_ALONE),
+    _of_model("posterior", "guidance", "guidance", (1.0, 1.5, 3.0), start=2.0),
+    _of_model("posterior", "start", "start", (0.2, 0.75, 1.0), start=0.5),
+    _of_model("posterior", "temperature", "temperature", (0.0, 2.0), start=1.0),
+    *(_of_model(base, "steps", "n_steps", (1, 2, 8, 16, 50), "steps", start=4) for base in ("posterior", "set")),
+    _of_model("posterior", "samples", "n_samples", (1, 4, 16, 32), "samples", start=8),
+    *_without_generating("adaptive_sequence", n_copies=2),
+    *_without_generating("sasrec", n_copies=8),
+    *(_reranked("adaptive_sequence", kind) for kind in ("controllable", "dpp")),
 ]
 _TAIL = ("recall@50:tail80", "tail_coverage@50:tail80")
 _VARIETY = (
@@ -134,9 +151,9 @@ STUDY = StudyDefinition(
     baseline="adaptive_sequence",
     rivals=("adaptive_sequence", "posterior_twin"),
     judged_by=("recall@50", *_TAIL),
-    x="guidance",
+    x="contrast",
     curves={sweep.label: sweep.places for sweep in _SWEEPS},
-    x_of={sweep.label: sweep.axis for sweep in _SWEEPS if sweep.axis != "guidance"},
+    x_of={sweep.label: sweep.axis for sweep in _SWEEPS if sweep.axis != "contrast"},
     plots=(
         *(("recall@50", metric) for metric in reversed(_TAIL)),
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),

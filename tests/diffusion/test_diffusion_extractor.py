@@ -23,10 +23,14 @@ B, L, D = 6, 7, 16
 both = pytest.mark.parametrize("generator", [Posterior, InterestSet])
 
 
+PLAIN = {"ranked": "samples", "whole_share": 0.0, "contrast": 1.0, "guidance": 1.0, "start": 1.0}
+"""Samples from noise alone, and nothing beside their modes."""
+
+
 def of_some_age(generator: type[Posterior], **knobs: object) -> Posterior:
     """As if trained: nothing in it is 0."""
     torch.manual_seed(0)
-    made = generator(D, L, average_linkage, n_samples=8, **knobs)  # type: ignore[arg-type]
+    made = generator(D, L, average_linkage, n_samples=8, **{**PLAIN, **knobs})  # type: ignore[arg-type]
     for parameter in made.parameters():
         parameter.data = torch.randn(parameter.shape) * 0.2
     return made.eval()
@@ -144,6 +148,20 @@ def test_the_whole_has_its_share_beside_the_modes(generator: type[Posterior], us
         torch.testing.assert_close(weight[:, -1], torch.full((B,), share))
 
 
+@both
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_contrast_adds_a_guided_whole_that_has_half_the_share(
+    generator: type[Posterior], users: Users, share: float
+) -> None:
+    found = of_some_age(generator, whole_share=share, contrast=2.5)(*users)
+    unguided = of_some_age(generator, whole_share=1.0)(*users)
+    guided = of_some_age(generator, temperature=0.0, n_steps=1, guidance=2.5, max_distance=1e-3)(*users)
+    torch.testing.assert_close(found.vectors[:, -2:-1], unguided.vectors)
+    torch.testing.assert_close(F.normalize(found.vectors[:, -1:], dim=-1), F.normalize(guided.vectors, dim=-1))
+    weight = found.log_weight.masked_fill(~found.mask, -torch.inf).softmax(1)
+    torch.testing.assert_close(weight[:, -2:], torch.full((B, 2), share / 2))
+
+
 def test_the_whole_knows_no_noise_and_training_on_it_no_chance(users: Users) -> None:
     extractor = of_some_age(Posterior, ranked="whole", whole_share=1.0)
     served = extractor(*users)
@@ -193,7 +211,7 @@ def test_a_saved_pipeline_draws_the_samples_that_the_interests_are_made_of(
 def learnt(next_of: Callable[[Tensor], Tensor], n_steps: int, n_users: int, **knobs: object) -> Posterior:
     """A posterior after training on its denoising loss alone; `next_of` draws what follows a user's kind, 0 or 1."""
     torch.manual_seed(0)
-    extractor = Posterior(D, 1, average_linkage, n_samples=24, n_steps=6, **knobs).train()  # type: ignore[arg-type]
+    extractor = Posterior(D, 1, average_linkage, n_samples=24, n_steps=6, **{**PLAIN, **knobs}).train()  # type: ignore[arg-type]
     optimiser = torch.optim.Adam(extractor.parameters(), lr=3e-3)
     for _ in range(n_steps):
         kind = torch.randint(2, (n_users,))
