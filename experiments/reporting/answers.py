@@ -22,8 +22,12 @@ def pictures(plots: Sequence[Plot], dataset: str | None, prefix: str = "") -> li
 
 
 def answers(summary: Summary, plots: Sequence[Plot], *, heading: str, prefix: str = "") -> list[str]:
-    """Return paragraphs: the plots of all datasets, then every dataset, below a heading where there are several."""
-    parts = pictures(plots, None, prefix)
+    """Return paragraphs: what is judged by, over all datasets, and their plots; then every dataset, under a heading.
+
+    Of one dataset there is no heading, and nothing before it.
+    """
+    parts = [tables.across(summary, metric).render("md").rstrip() for metric in summary.overview]
+    parts += pictures(plots, None, prefix)
     for dataset in summary.datasets:
         parts += [f"{heading} {dataset}"] if len(summary.datasets) > 1 else []
         parts += [table_with_verdicts(summary, dataset), *pictures(plots, dataset, prefix)]

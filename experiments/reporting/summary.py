@@ -58,6 +58,11 @@ class Summary:
         """The columns that have a better direction: what differences are tested on."""
         return [metric for metric in self.metrics if columns.better(metric)]
 
+    @property
+    def overview(self) -> Sequence[str]:
+        """The metrics shown of all datasets side by side, where there are several: those that are judged by."""
+        return [metric for metric in self.study.judged_by if metric in self.metrics and len(self.datasets) > 1]
+
     @cached_property
     def pairs(self) -> Sequence[tuple[str, str]]:
         """What is drawn: (vertical, horizontal), a column against the study's `x` or against another column."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.reporting.columns import LIVE_K, better
 from experiments.reporting.comparison import Comparison
-from experiments.reporting.repeats import leaves, mean
+from experiments.reporting.repeats import Repeats, leaves, mean
 from experiments.reporting.runs import Run
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Cell, Emphasis, Table
@@ -17,25 +17,30 @@ WALL_PARTS = ("fit", "evaluate", "total")
 
 def main(summary: Summary) -> Table:
     """Accuracy, long tail and coverage of every arm; nothing that depends on the machine, so it can be repeated."""
-    signs: dict[tuple[str, str, str], str] = {}
-    for found in (found for found in summary.against_baseline if found.significant):
-        signs[_key(found)] = "↑" if found.difference > 0 else "↓"
-    for found in (found for found in summary.best_against_second if found.significant):
-        signs[_key(found)] = signs.get(_key(found), "") + "†"
+    signs = _signs(summary)
     rows = []
     for dataset, arms in summary.datasets.items():
-        cells = []  # by metric, then by arm
-        for metric in summary.metrics:
-            places = ranked([repeats.mean(metric) for repeats in arms], better(metric))
-            cells.append(
-                [
-                    Cell(arm.mean(metric), arm.spread(metric), place, signs.get((dataset, arm.arm, metric), ""))
-                    for arm, place in zip(arms, places, strict=True)
-                ]
-            )
+        cells = [_cells(arms, metric, signs) for metric in summary.metrics]  # by metric, then by arm
         rows += [[dataset, arm.arm, *row] for arm, row in zip(arms, zip(*cells, strict=True), strict=True)]
     columns = ["arm", *summary.metrics]
     return _by_dataset(summary, columns, rows, title=_main_title(summary), digits={LIVE_K: 2})
+
+
+def across(summary: Summary, metric: str) -> Table:
+    """One metric of every arm, a column for each dataset, as the main table gives it."""
+    signs = _signs(summary)
+    cells = {
+        (arm.arm, dataset): cell
+        for dataset, arms in summary.datasets.items()
+        for arm, cell in zip(arms, _cells(arms, metric, signs), strict=True)
+    }
+    run = {arm for arm, _ in cells}
+    arms = [arm for arm in dict.fromkeys([*summary.study.arms, *(arm for arm, _ in cells)]) if arm in run]
+    rows = [[arm, *(cells.get((arm, dataset)) for dataset in summary.datasets)] for arm in arms]
+    title = _main_title(summary).replace(": ", f": {metric}, ", 1)
+    return Table(
+        ["arm", *summary.datasets], rows, title, dict.fromkeys(summary.datasets, 2) if metric == LIVE_K else {}
+    )
 
 
 def groups(summary: Summary) -> dict[str, Table]:
@@ -177,6 +182,25 @@ def _main_title(summary: Summary) -> str:
     if any(found.significant for found in summary.best_against_second):
         title += "; † best differs from second"
     return title
+
+
+def _signs(summary: Summary) -> dict[tuple[str, str, str], str]:
+    """Return the marks of significance by dataset, arm and metric."""
+    signs: dict[tuple[str, str, str], str] = {}
+    for found in (found for found in summary.against_baseline if found.significant):
+        signs[_key(found)] = "↑" if found.difference > 0 else "↓"
+    for found in (found for found in summary.best_against_second if found.significant):
+        signs[_key(found)] = signs.get(_key(found), "") + "†"
+    return signs
+
+
+def _cells(arms: Sequence[Repeats], metric: str, signs: Mapping[tuple[str, str, str], str]) -> list[Cell]:
+    """Return one metric of the arms of a dataset."""
+    places = ranked([arm.mean(metric) for arm in arms], better(metric))
+    return [
+        Cell(arm.mean(metric), arm.spread(metric), place, signs.get((arm.dataset, arm.arm, metric), ""))
+        for arm, place in zip(arms, places, strict=True)
+    ]
 
 
 def _key(found: Comparison) -> tuple[str, str, str]:
