@@ -98,7 +98,11 @@ def test_routing_forms_differ_in_nothing_but_the_extractor() -> None:
     runs = {arm: config for arm, config in configs("routing").items() if find_method(config.method).kind == "extractor"}
     assert len({repr((run.scoring, run.loss, run.training, run.data)) for run in runs.values()}) == 1
     one = runs["comirec_dr"]
-    assert (one.scoring.initialisation, one.scoring.similarity, one.scoring.repeats) == ("spectral", "cosine", "learned")
+    assert (one.scoring.initialisation, one.scoring.similarity, one.scoring.repeats) == (
+        "spectral",
+        "cosine",
+        "learned",
+    )
     assert one.training.max_steps == HORIZON
 
 
