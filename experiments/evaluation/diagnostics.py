@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.evaluation.recovery import RECOVERY
+
 if TYPE_CHECKING:  # torch: the names of metrics are checked without it
     from baselines.interests import Interests
     from experiments.evaluation.config import EvaluationConfig
@@ -119,11 +121,15 @@ DIAGNOSTICS: Mapping[str, Callable[..., NDArray[np.float64]]] = {
 """Name -> its function."""
 
 
-def diagnose(interests: Interests) -> dict[str, NDArray[np.float64]]:
-    """Compute every diagnostic of B users, each [B] float64, in the order of `DIAGNOSTICS`.
+def diagnose(interests: Interests, planted: NDArray[np.int32] | None = None) -> dict[str, NDArray[np.float64]]:
+    """Compute every diagnostic of B users, each [B] float64: `DIAGNOSTICS`, and `RECOVERY` where `planted` is known.
 
     Users with equally many live interests are measured together, without their dead slots: how many of these there are
     depends on the batch, and the last bits of an eigenvalue on them.
+
+    Args:
+        interests: of the users.
+        planted: [B, L], the planted interest of each behaviour, -1 = none; None = nobody knows.
     """
     vectors, log_weight, assignment = (
         tensor.detach().cpu().double().numpy()
@@ -149,7 +155,22 @@ def diagnose(interests: Interests) -> dict[str, NDArray[np.float64]]:
         )
         for name, value in zip(DIAGNOSTICS, values, strict=True):
             found[name][users] = value
+    if planted is not None:
+        given_to = assigned(assignment, mask)
+        found |= {name: recovery(given_to, planted) for name, recovery in RECOVERY.items()}
     return found
+
+
+def assigned(assignment: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the live interest [B, L] that holds the largest share of each behaviour, of equal ones the first.
+
+    -1 where no live interest has a share: padding, and what the method calls noise.
+
+    >>> assigned(np.array([[[0.2, 0.8], [0.5, 0.5], [0, 0]]]), np.array([[True, True]]))
+    array([[ 1,  0, -1]])
+    """
+    shares = np.where(mask[:, None], assignment, 0)
+    return np.where(shares.max(-1) > 0, shares.argmax(-1), -1)
 
 
 @dataclass(frozen=True)

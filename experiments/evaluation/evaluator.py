@@ -21,8 +21,8 @@ from experiments.data.splits import EvaluationUsers
 from experiments.evaluation.accuracy import ACCURACY, accuracy
 from experiments.evaluation.categories import category_entropy
 from experiments.evaluation.config import EvaluationConfig
-from experiments.evaluation.context import EvaluationContext, Segments
-from experiments.evaluation.diagnostics import DIAGNOSTICS, InterestSummary, diagnose
+from experiments.evaluation.context import EvaluationContext, PlantedAssignment, Segments
+from experiments.evaluation.diagnostics import InterestSummary, diagnose
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.groups import Group, by_terciles, by_value
 from experiments.evaluation.metrics import (
@@ -59,7 +59,7 @@ def evaluate(
     """
     config = config or EvaluationConfig()
     targets = TargetRanks.unranked(users.histories, users.targets)
-    lists, diagnostics = _serve(ranker, users, targets, config.n_max, config.batch_size)
+    lists, diagnostics = _serve(ranker, users, targets, config.n_max, config.batch_size, planted=context.planted)
     segments = Segments.of(context.popularity, config.head_share, config.mid_share)
     cutoffs = np.array(config.cutoffs)
     served = Served(lists, users.histories, targets, context, segments, cutoffs, config.alpha)
@@ -147,6 +147,7 @@ def _serve(
     n_max: int,
     batch_size: int,
     with_interests: bool = True,
+    planted: PlantedAssignment | None = None,
 ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.float64]]]:
     """Rank for every user: place the targets, and return the lists [U, n_max] and diagnostics name -> [U].
 
@@ -161,9 +162,12 @@ def _serve(
             targets.place(chosen, ranking, n_max)
             lists[chosen, : ranking.items.shape[1]] = ranking.items[:, :n_max]
             if interests is not None and with_interests:
-                diagnostics = diagnostics or {name: np.empty(len(users)) for name in DIAGNOSTICS}
-                for name, values in diagnose(interests).items():
-                    diagnostics[name][chosen] = values
+                known = None
+                if planted is not None:
+                    lengths = users.histories.lengths[chosen]
+                    known = planted.of_histories(users.users[chosen], lengths, batch.history.shape[1])
+                for name, values in diagnose(interests, known).items():
+                    diagnostics.setdefault(name, np.empty(len(users)))[chosen] = values
     return lists, diagnostics
 
 

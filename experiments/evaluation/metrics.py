@@ -23,6 +23,7 @@ from experiments.evaluation.alpha_ndcg import alpha_ndcg
 from experiments.evaluation.context import EvaluationContext, Rows, Segments
 from experiments.evaluation.diagnostics import DIAGNOSTICS
 from experiments.evaluation.ranks import TargetRanks
+from experiments.evaluation.recovery import RECOVERY
 
 ALL, NOVEL = "", "novel"
 """Subsets of the targets besides those by popularity."""
@@ -127,6 +128,7 @@ _FUNCTIONS: Mapping[str, Callable[..., object]] = {
     **ACCURACY,
     **{family: metric.function for family, metric in _LISTS.items()},
     **DIAGNOSTICS,
+    **RECOVERY,
 }
 
 

@@ -14,9 +14,12 @@ DEFAULT = (
 )  # fmt: skip
 """Accuracy, long tail and coverage in one view; of these, the ones that the runs hold."""
 
+_OF_SOME = (LIVE_K, "assignment_ari")
+"""Columns that a study may wish for though none of its runs may hold them: of interests, of planted ones."""
+
 _HIGHER = (
     "recall", "precision", "hit_rate", "ndcg", "ndcg_hits", "mrr", "map", "coverage", "tail_coverage", "aplt", "aclt",
-    "novelty", "ild", "div", "alpha_ndcg", "interest_coverage",
+    "novelty", "ild", "div", "alpha_ndcg", "interest_coverage", "assignment_ari",
 )  # fmt: skip
 _LOWER = ("gini", "arp", "exposure_deviation")
 
@@ -44,13 +47,13 @@ def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:
         known: every metric that some run holds, and LIVE_K where some method has interests.
 
     Raises:
-        BadInput: a wanted metric that no run holds.
+        BadInput: a wanted metric that no run holds, other than those that depend on method and data.
     """
     if not wanted:
         return [metric for metric in DEFAULT if metric in known] or sorted(known)
     names = [shown_as(metric) for metric in wanted]
     for metric in names:
-        if metric not in known and metric != LIVE_K:
+        if metric not in known and metric not in _OF_SOME:
             raise unknown_name("metric", metric, known)
     return [metric for metric in names if metric in known]
 

@@ -95,16 +95,17 @@ def interests(summary: Summary) -> Table | None:
 
 def cost(summary: Summary) -> Table:
     """What each arm costs, averaged over seeds. These figures depend on the machine."""
-    columns = ["parameters", *(f"{part} (s)" for part in WALL_PARTS), "peak memory (MB)"]
+    columns = ["parameters", "step (ms)", *(f"{part} (s)" for part in WALL_PARTS), "peak memory (MB)"]
     rows = []
     for arm in summary.repeats:
         records = [run.record for run in arm.runs]
         seconds = [mean((record.get("wall_seconds") or {}).get(part) for record in records) for part in WALL_PARTS]
-        n_parameters, megabytes = (
-            mean(record.get(key) for record in records) for key in ("n_parameters", "peak_memory_mb")
+        n_parameters, step, megabytes = (
+            mean(record.get(key) for record in records) for key in ("n_parameters", "step_seconds", "peak_memory_mb")
         )
-        rows.append([arm.dataset, arm.arm, n_parameters, *seconds, megabytes])
-    digits = {name: 1 if "(s)" in name else 0 for name in columns}
+        step_ms = None if step is None else 1e3 * step
+        rows.append([arm.dataset, arm.arm, n_parameters, step_ms, *seconds, megabytes])
+    digits = {name: 1 if "s)" in name else 0 for name in columns}
     title = "Cost of a run, averaged over seeds; depends on the machine"
     return _by_dataset(summary, ["arm", *columns], rows, title=title, digits=digits)
 

@@ -16,6 +16,7 @@ STUDIES = {
     "aggregation": "experiments.studies.aggregation",
     "similarity": "experiments.studies.similarity",
     "fixed_vs_adaptive_k": "experiments.studies.fixed_vs_adaptive_k",
+    "routing": "experiments.studies.routing",
 }
 """name -> module with a `STUDY`; a new study is its file and one line here."""
 
