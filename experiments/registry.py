@@ -51,7 +51,7 @@ _CLUSTERS = {
     "training.learning_rate": 3e-3,
 }
 
-_LINKAGE = {"linkage": "adaptive_mi.dendrogram:average_linkage"}
+_LINKAGE = {"linkage": "adaptive_mi.linkage:average_linkage"}
 _GENERATED = {**_CLUSTERS, "loss.weights": {"denoising": 1.0}}
 
 METHODS = {
