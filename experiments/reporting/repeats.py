@@ -102,6 +102,11 @@ class Repeats:
             self._averages[metric] = self._average(metric)
         return self._averages[metric]
 
+    def of_seed(self, metric: str, seed: int) -> NDArray[np.float64] | None:
+        """A metric of each of `users` with the seed in that place, [U] float64; None where it has no value per user."""
+        values = self.runs[seed].per_user(metric)
+        return None if values is None else values[self._orders[seed]]
+
     @cached_property
     def _averages(self) -> dict[str, NDArray[np.float64] | None]:
         return {}
@@ -121,11 +126,11 @@ class Repeats:
 
     def _average(self, metric: str) -> NDArray[np.float64] | None:
         total = np.zeros(len(self.users))
-        for run, order in zip(self.runs, self._orders, strict=True):
-            values = run.per_user(metric)
+        for seed in range(len(self.runs)):
+            values = self.of_seed(metric, seed)
             if values is None:
                 return None
-            total += values[order]
+            total += values
         return total / len(self.runs)
 
 
