@@ -176,6 +176,7 @@ def _work(
         "wall_seconds": {name: round(seconds, 3) for name, seconds in wall.items()},
         "fit_seconds": {name: round(seconds, 3) for name, seconds in (fitted.seconds if fitted else {}).items()},
         "step_seconds": fitted.step_seconds if fitted else None,
+        "microseconds_per_user": {verb: round(1e6 * took / len(test.users), 1) for verb, took in test.seconds.items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0,
     }

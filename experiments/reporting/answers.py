@@ -1,4 +1,4 @@
-"""What a study found on one dataset: the table, who is above and below whom, the pictures."""
+"""What a study found on one dataset: the table, who is above and below whom, the pictures, and the frontier."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experiments.reporting import tables
 from experiments.reporting.canvas import Plot
+from experiments.reporting.frontier import frontier
 from experiments.reporting.summary import Summary
 
 
@@ -31,4 +32,6 @@ def answers(summary: Summary, plots: Sequence[Plot], *, heading: str, prefix: st
     for dataset in summary.datasets:
         parts += [f"{heading} {dataset}"] if len(summary.datasets) > 1 else []
         parts += [table_with_verdicts(summary, dataset), *pictures(plots, dataset, prefix)]
+        at_equal = frontier(summary, dataset)
+        parts += [at_equal.render("md").rstrip()] if at_equal else []
     return parts

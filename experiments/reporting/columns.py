@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from baselines.errors import unknown_name
 
 LIVE_K = "live K"
-"""The column of the mean number of live interests: a diagnostic, read from the interests and better neither way."""
+"""The column of the mean number of live interests, and so of a user's vectors and of a request's nearest-neighbour
+queries: a diagnostic, read from the interests and better neither way."""
 
 DEFAULT = (
     "recall@20", "recall@50", "ndcg@20", "recall@20:novel", "recall@50:tail80", "coverage@50", LIVE_K,

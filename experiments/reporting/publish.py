@@ -20,6 +20,7 @@ from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
 from experiments.reporting.report import Report, write_report
 from experiments.reporting.runs import REFUSED, Run, Study, load_runs
+from experiments.reporting.stability import LIVE_K
 from experiments.reporting.summary import Summary
 
 _READ = (
@@ -96,7 +97,7 @@ def _blocks(report: Report) -> dict[str, str]:
 
 
 def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:
-    """Write what is kept of one run: the columns of the table, by user those that are tested."""
+    """Write what is kept of one run: the columns of the table, by user those that are tested, and live K."""
     learnt = _curve(run.folder)
     settings = (run.folder / "config.yaml").read_bytes() if (run.folder / "config.yaml").exists() else None
     shutil.rmtree(target, ignore_errors=True)
@@ -107,7 +108,7 @@ def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str])
         (target / "metrics.jsonl.gz").write_bytes(gzip.compress(learnt, mtime=0))
     _write_compact_json(target / "run.json", run.record)
     _write_compact_json(target / "results.json", _shown(run, metrics))
-    write_compact(PerUser(run.folder), tested, target)
+    write_compact(PerUser(run.folder), [*tested, LIVE_K], target)
 
 
 def _curve(folder: Path) -> bytes | None:

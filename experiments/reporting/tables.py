@@ -9,10 +9,12 @@ from experiments.reporting.columns import LIVE_K, better
 from experiments.reporting.comparison import Comparison
 from experiments.reporting.repeats import Repeats, leaves, mean
 from experiments.reporting.runs import Run
+from experiments.reporting.stability import between_seeds
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Cell, Emphasis, Table
 
 WALL_PARTS = ("fit", "evaluate", "total")
+SERVING = ("extraction", "retrieval")
 
 
 def main(summary: Summary) -> Table:
@@ -82,20 +84,26 @@ def interests(summary: Summary) -> Table | None:
         name
         for arm in having
         for name, value in (arm.runs[0].interests or {}).items()
-        if not isinstance(value, Mapping)
+        if value is not None and not isinstance(value, Mapping)
     )
+    stable = [between_seeds(arm) for arm in having]
     rows: list[list[object]] = []
     for arm in having:
         told = [mean((run.interests or {}).get(name) for run in arm.runs) for name in flags]
         rows.append([arm.dataset, arm.arm, arm.mean(LIVE_K), *map(arm.mean, per_user), *told])
     columns = ["arm", LIVE_K, *(name.replace("_", " ") for name in (*per_user, *flags))]
     title = "Interest diagnostics of the test users, averaged over seeds"
+    if any(value is not None for value in stable):
+        rows = [[*row, value] for row, value in zip(rows, stable, strict=True)]
+        columns.append("K between seeds")
+        title += "; K between seeds: correlation over users of live K with one seed and with another"
     return _by_dataset(summary, columns, rows, title=title, digits={LIVE_K: 2, "collapsed": 2})
 
 
 def cost(summary: Summary) -> Table:
     """What each arm costs, averaged over seeds. These figures depend on the machine."""
     columns = ["parameters", "step (ms)", *(f"{part} (s)" for part in WALL_PARTS), "peak memory (MB)"]
+    serving = [verb for verb in SERVING if any("microseconds_per_user" in run.record for run in summary.runs)]
     rows = []
     for arm in summary.repeats:
         records = [run.record for run in arm.runs]
@@ -104,9 +112,13 @@ def cost(summary: Summary) -> Table:
             mean(record.get(key) for record in records) for key in ("n_parameters", "step_seconds", "peak_memory_mb")
         )
         step_ms = None if step is None else 1e3 * step
-        rows.append([arm.dataset, arm.arm, n_parameters, step_ms, *seconds, megabytes])
+        took = [mean((record.get("microseconds_per_user") or {}).get(verb) for record in records) for verb in serving]
+        rows.append([arm.dataset, arm.arm, n_parameters, step_ms, *seconds, megabytes, *took])
+    columns += [f"{verb} (µs/user)" for verb in serving]
     digits = {name: 1 if "s)" in name else 0 for name in columns}
     title = "Cost of a run, averaged over seeds; depends on the machine"
+    if serving:
+        title += ". A user has as many vectors, and a request as many nearest-neighbour queries, as interests: live K"
     return _by_dataset(summary, ["arm", *columns], rows, title=title, digits=digits)
 
 
