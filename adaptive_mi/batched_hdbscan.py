@@ -22,26 +22,41 @@ tree.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from torch import Tensor
 
 from adaptive_mi.density import NOISE, DensityClusters, Floats, Ints, require_finite, require_sizes
-from adaptive_mi.spanning_tree import spanning_trees
+from adaptive_mi.device_spanning_tree import device_spanning_trees
+from adaptive_mi.spanning_tree import SpanningTrees, spanning_trees
 from baselines.errors import BadInput
 
 
 def batched_hdbscan(
-    vectors: Floats, starts: Ints, *, min_cluster_size: int, min_samples: int, allow_single_cluster: bool = False
+    vectors: Floats | Tensor,
+    starts: Ints,
+    *,
+    min_cluster_size: int,
+    min_samples: int,
+    allow_single_cluster: bool = False,
+    n_threads: int = 1,
 ) -> DensityClusters:
-    """Find the density clusters of every user. One thread, and other Python threads run meanwhile.
+    """Find the density clusters of every user; neither threads nor the device change a bit of them.
+
+    Memory beside the result: of an array, a square of the longest history for each thread; of a tensor, see
+    `device_spanning_tree`.
 
     Args:
-        vectors: [P, D] float32 of unit length, finite; those of user b from `starts[b]` to `starts[b + 1]`.
+        vectors: [P, D] float32 of unit length, finite; those of user b from `starts[b]` to `starts[b + 1]`. An array is
+            clustered by compiled code; of a tensor, distances and spanning trees are found on its device.
         starts: [B + 1] int64, ascending from 0 to P.
         min_cluster_size, min_samples, allow_single_cluster: as in `density.hdbscan_clusters`, and so are users with no
             behaviour, a single one, or fewer than a cluster has.
+        n_threads: among which the users of an array are shared out; other Python threads run meanwhile.
 
     Raises:
         BadInput: a vector with a NaN or an infinite entry, starts that do not cover the vectors, an impossible size.
@@ -52,7 +67,29 @@ def batched_hdbscan(
     P, n = len(vectors), np.diff(starts)
     if len(starts) == 0 or starts[0] != 0 or starts[-1] != P or (n < 0).any():
         raise BadInput(f"starts must ascend from 0 to {P}, the number of vectors, got {starts}.")
-    trees = spanning_trees(vectors, starts, min_samples)
+    if isinstance(vectors, Tensor):
+        trees = device_spanning_trees(vectors, starts, min_samples)
+        return _clusters_of(trees, min_cluster_size, allow_single_cluster)
+
+    def of_users(begin: int, end: int) -> DensityClusters:
+        first, last = starts[begin], starts[end]
+        trees = spanning_trees(vectors[first:last], starts[begin : end + 1] - first, min_samples)
+        return _clusters_of(trees, min_cluster_size, allow_single_cluster)
+
+    work = np.concatenate([[0], np.cumsum(n**2)])
+    bounds = np.unique(np.searchsorted(work, np.linspace(0, work[-1], n_threads + 1)[1:-1]))
+    bounds = np.unique([0, *bounds, len(n)])
+    if len(bounds) <= 2:
+        return of_users(0, len(n))
+    with ThreadPoolExecutor(len(bounds) - 1) as threads:
+        parts = list(threads.map(lambda part: of_users(*part), pairwise(bounds.tolist())))
+    columns = ([getattr(part, name) for part in parts] for name in ("labels", "n_clusters", "persistence"))
+    return DensityClusters(*map(np.concatenate, columns))
+
+
+def _clusters_of(trees: SpanningTrees, min_cluster_size: int, allow_single_cluster: bool) -> DensityClusters:
+    starts = trees.starts
+    P, n = len(trees.which), np.diff(starts)
     labels, n_clusters, persistence = np.empty(P, np.int64), np.empty(len(n), np.int64), np.empty(P, np.float64)
     longest, sizes = int(n.max(initial=1)), (min_cluster_size, allow_single_cluster)
     columns = trees.n_distinct, trees.which, trees.order, trees.length

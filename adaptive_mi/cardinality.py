@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adaptive_mi.dendrogram import Floats, Ints
+from adaptive_mi.density import Floats, Ints
 
 
 def log_length(n_behaviours: Ints) -> Ints:

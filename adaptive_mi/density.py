@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from baselines.errors import BadInput, require_number
 
@@ -120,10 +121,14 @@ def dbscan_labels(vectors: Floats, *, radius: float, min_samples: int) -> Ints:
     return np.asarray(found.labels_, np.int64)[which]
 
 
-def require_finite(vectors: Floats) -> None:
+def require_finite(vectors: Floats | Tensor) -> None:
     """Refuse anything but a matrix of finite numbers: clustering would make labels of a NaN without a word."""
     if vectors.ndim != 2 or vectors.shape[1] == 0:
-        raise BadInput(f"vectors must be a matrix [behaviours, width], got the shape {vectors.shape}.")
+        raise BadInput(f"vectors must be a matrix [behaviours, width], got the shape {tuple(vectors.shape)}.")
+    if isinstance(vectors, Tensor):
+        if bool(vectors.isfinite().all()):
+            return
+        vectors = vectors.cpu().numpy()
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(vectors.sum()):
             return  # the quick way; the other one says where it is

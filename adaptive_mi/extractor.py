@@ -18,7 +18,7 @@ every log tried, be the recall of K = 1 the best or not), and drives a learned s
 table as it learns; at a random start every behaviour is a cluster of its own, and the model a nearest-neighbour one.
 
 Differs from the survey: it proposes no method. PinnerSage (Pal et al., KDD 2020) clusters histories offline by Ward's
-linkage under a distance threshold, on a fixed table, and serves medoids.
+linkage under a distance threshold, on a fixed table, and serves medoids (`pinnersage`).
 
 B users, L behaviours, K interests, D width. P behaviours of all users, packed.
 """
@@ -28,24 +28,23 @@ from __future__ import annotations
 import math
 from typing import Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptive_mi.batched_hdbscan import batched_hdbscan
-from adaptive_mi.cardinality import KByChance, chance_of, log_length
 from adaptive_mi.cluster_pooling import pool_clusters
-from adaptive_mi.dendrogram import Dendrograms, Floats, Ints, average_linkage
+from adaptive_mi.clusterer import Clusterer, Clusters, Rule
 from adaptive_mi.density import NOISE
-from adaptive_mi.gap_statistic import gap_k, uniform_reference
-from adaptive_mi.noise import Noise, settle_noise
-from adaptive_mi.silhouette import silhouette_k
-from adaptive_mi.whole import BehaviourWeight, PooledWhole, SequenceWhole
+from adaptive_mi.linkage import Linkage
+from adaptive_mi.noise import Noise
+from adaptive_mi.slot_gates import GATES, Kept
+from adaptive_mi.whole import BehaviourWeight, PooledWhole, SequenceWhole, cohesion
 from baselines.errors import require_number, unknown_name
+from baselines.extractors.sasrec import SASRec
 from baselines.interests import InterestExtractor, Interests, pack, recency_rank, scatter
 
 WholeKind = Literal["pooled", "sequence"]
-Rule = Literal["distance", "fixed", "log_length", "by_chance", "silhouette", "gap", "hdbscan"]
+PooledKind = Literal["items", "contextual"]
+OwnShare = Literal["cohesion"]
 
 
 class AdaptiveExtractor(InterestExtractor):
@@ -54,30 +53,40 @@ class AdaptiveExtractor(InterestExtractor):
     Args:
         width: D.
         max_history: L.
-        rule: what decides K_u. Cuts of the average-linkage dendrogram of 1 - cosine: below a `distance`; into the same
-            number for everybody (`fixed`); into log2 n (`log_length`, MIND's rule); where the mean `silhouette` is
-            best; by the `gap` statistic; and the control `by_chance`, K drawn as often as `distance` finds it. Or the
-            density clusters of `hdbscan`.
+        rule: what decides K_u. Cuts of the dendrogram of 1 - cosine: below a `distance`; into the same number for
+            everybody (`fixed`, with as many as behaviours are read: every item an interest); into log2 n (`log_length`,
+            MIND's rule); where the mean `silhouette` is best; by the `gap` statistic; and the control `by_chance`, K
+            drawn as often as `distance` finds it. Or the density clusters of `hdbscan`.
+        linkage: what the dendrogram joins first, the two clusters with the least mean distance (`average`), or those
+            whose union is least spread (`ward`).
         max_interests: the most interests of a user, and K of `fixed`.
         max_distance: of `distance` and `by_chance`: clusters whose mean distance, 1 - cosine, is at most this are
             joined, from 0 = only the same item to 2 = all of the history. At .8 planted interests are joined by
-            chance, at .5 loose ones fall apart (`adaptive-mi bench clustering`).
+            chance, at .5 loose ones fall apart (`adaptive-mi bench clustering`). Ward's heights grow with the sizes.
         min_cluster_size: of `hdbscan`: the fewest behaviours of a cluster.
         min_samples: of `hdbscan`: how many neighbours tell a behaviour's density.
-        noise: of `hdbscan`: a behaviour in no dense group is an interest `alone`, joins the `nearest` cluster, or is
-            `dropped`.
+        noise: of `hdbscan`: a behaviour in no dense group is an interest `alone`, all of them are one (`shared`), it
+            joins the `nearest` cluster, or is `dropped`.
+        kept: which clusters stay interests: `all`; those that a learned gate leaves open (`gumbel`); those that have a
+            share by `entmax`. The last two are controls: training teaches them K = 1 (`slot_gates`).
         weighted: let an interest's weight count in its scores.
+        persistent: of `hdbscan`: let the persistence of a cluster count too, by a factor that is learned.
         gated: learn by content, too, how much a behaviour weighs.
+        pooled: what is pooled in a cluster, the behaviours' vectors (`items`), or these plus a transformer's states
+            (`contextual`). Clusters are of the former in either case.
         whole_share: the share of the importance that the whole history has as an interest of its own beside the
-            clusters, less than 1; 0 = there is none.
+            clusters, less than 1; 0 = there is none; `cohesion` = each user's own, by how much of what the clusters
+            explain of the behaviours their common mean explains (`whole.cohesion`).
         whole: what it is, the mean of all behaviours (`pooled`), for users with several clusters; or that plus the
             state of a transformer (`sequence`), for all.
-        n_layers: of the transformer.
-        n_heads: of the transformer.
-        encoder_dropout: of the transformer, beside `scoring.dropout`.
+        n_layers: of each transformer.
+        n_heads: of each transformer.
+        encoder_dropout: of each transformer, beside `scoring.dropout`.
+        warm_up: training steps with one interest, before clusters mean anything; of no use from a spectral start.
     """
 
     reads_undropped = True
+    steps: Tensor
 
     def __init__(
         self,
@@ -85,45 +94,59 @@ class AdaptiveExtractor(InterestExtractor):
         max_history: int,
         *,
         rule: Rule = "distance",
+        linkage: Linkage = "average",
         max_interests: int = 16,
         max_distance: float = 0.65,
         min_cluster_size: int = 2,
         min_samples: int = 1,
         noise: Noise = "alone",
+        kept: Kept = "all",
         weighted: bool = True,
+        persistent: bool = False,
         gated: bool = True,
-        whole_share: float = 0.5,
+        pooled: PooledKind = "items",
+        whole_share: float | OwnShare = 0.5,
         whole: WholeKind = "pooled",
         n_layers: int = 1,
         n_heads: int = 2,
         encoder_dropout: float = 0.0,
+        warm_up: int = 0,
     ) -> None:
         super().__init__()
-        choices = (("rule", rule, Rule), ("noise", noise, Noise), ("whole", whole, WholeKind))
-        for name, value, kind in choices:
-            known = get_args(kind)
-            if value not in known:
-                raise unknown_name(f"model.{name}", value, known)
-        require_number("model.max_interests", max_interests, at_least=1)
-        require_number("model.max_distance", max_distance, at_least=0)
-        require_number("model.whole_share", whole_share, at_least=0, below=1)
-        require_number("model.min_cluster_size", min_cluster_size, at_least=2)
-        require_number("model.min_samples", min_samples, at_least=1)
-        self.rule, self.noise, self.weighted = rule, noise, weighted
-        self.max_interests, self.max_distance = max_interests, max_distance
-        self.min_cluster_size, self.min_samples = min_cluster_size, min_samples
+        for name, value, kind in (("kept", kept, Kept), ("pooled", pooled, PooledKind), ("whole", whole, WholeKind)):
+            if value not in get_args(kind):
+                raise unknown_name(f"model.{name}", value, get_args(kind))
+        if not isinstance(whole_share, str):
+            require_number("model.whole_share", whole_share, at_least=0, below=1)
+        elif whole_share not in get_args(OwnShare):
+            raise unknown_name("model.whole_share", whole_share, get_args(OwnShare))
+        require_number("model.warm_up", warm_up, at_least=0)
+        self.clusterer = Clusterer(
+            width,
+            max_history,
+            rule=rule,
+            linkage=linkage,
+            max_interests=max_interests,
+            max_distance=max_distance,
+            min_cluster_size=min_cluster_size,
+            min_samples=min_samples,
+            noise=noise,
+        )
+        self.weighted, self.warm_up, self.whole_share = weighted, warm_up, whole_share
         self.of_clusters = BehaviourWeight(width, max_history, gated)
+        transformer = {"n_layers": n_layers, "n_heads": n_heads, "dropout": encoder_dropout}
         self.whole: PooledWhole | None = None
         if whole_share and whole == "pooled":
             self.whole = PooledWhole(width, max_history, gated)
         elif whole_share:
-            transformer = {"n_layers": n_layers, "n_heads": n_heads}
-            self.whole = SequenceWhole(width, max_history, gated, **transformer, dropout=encoder_dropout)
-        self.log_odds = math.log(whole_share / (1 - whole_share)) if whole_share else -math.inf
-        self.by_chance = KByChance(max_history, max_interests) if rule == "by_chance" else None
-        lengths = np.arange(max_history + 1)
-        seeded = np.random.default_rng(0)  # a table of expectations, the same for every run
-        self.reference = uniform_reference(lengths, width, max_interests, seeded) if rule == "gap" else None
+            self.whole = SequenceWhole(width, max_history, gated, **transformer)  # type: ignore[arg-type]
+        self.context: SASRec | None = None
+        if pooled == "contextual":
+            self.context = SASRec(width, max_history, **transformer)  # type: ignore[arg-type]
+        self.gate = GATES[kept](width) if kept != "all" else None
+        self.of_persistence = nn.Parameter(torch.zeros(())) if persistent and rule == "hdbscan" else None
+        if warm_up:
+            self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, history: Tensor, history_mask: Tensor, undropped: Tensor | None = None) -> Interests:
         """See `InterestExtractor.forward`.
@@ -133,63 +156,53 @@ class AdaptiveExtractor(InterestExtractor):
             undropped: [B, L, D], what is clustered; None = `history`.
         """
         read = pack(history if undropped is None else undropped, history_mask).detach()  # [P, D]
-        labels = self.cluster(read, history_mask)
+        found = self.cluster(read, history_mask)
+        labels = found.labels
         B, K = len(history), int(labels.max()) + 1
-        behaviours, rank = pack(history, history_mask), recency_rank(history_mask)[history_mask]
+        items, rank = pack(history, history_mask), recency_rank(history_mask)[history_mask]
+        behaviours = (
+            items if self.context is None else items + pack(self.context.states(history, history_mask), history_mask)
+        )
         user = history_mask.nonzero()[:, 0]  # [P]
         slot = torch.where(labels >= 0, user * K + labels, NOISE)
         vectors, log_mass = pool_clusters(behaviours, self.of_clusters(behaviours, rank), slot, B * K)
         vectors, log_mass = vectors.view(B, K, -1), log_mass.view(B, K)
-        mask = log_mass > -torch.inf
-        mass = log_mass if self.weighted else log_mass.masked_fill(mask, 0)
-        log_share = mass.double().log_softmax(1).to(mass).masked_fill(~mask, 0)  # in float32 its last bit minds K
+        mask = clustered = log_mass > -torch.inf
+        log_mass = log_mass if self.weighted else log_mass.masked_fill(mask, 0)
+        if self.of_persistence is not None and found.persistence is not None:
+            log_mass = log_mass + self.of_persistence * _of_slots(found.persistence, slot, B * K).view(B, K)
+        log_share = log_mass.double().log_softmax(1).to(log_mass)  # in float32 its last bit minds K
+        log_share = log_share.masked_fill(~mask, 0)
         assignment = scatter(nn.functional.one_hot(labels + 1, K + 1)[:, 1:].to(history), history_mask)
+        if self.gate is not None:
+            log_share, mask = self.gate(vectors, log_share, mask)
+            assignment = assignment * mask[:, None]
         if self.whole is not None and (K > 1 or self.whole.adds_to_one_cluster):
-            whole = self.whole(history, history_mask, behaviours, rank)
-            has_it = mask.sum(1, keepdim=True) > (0 if self.whole.adds_to_one_cluster else 1)
+            whole = self.whole(history, history_mask, items, rank)
+            has_it = clustered.sum(1, keepdim=True) > (0 if self.whole.adds_to_one_cluster else 1)
+            log_odds = self._log_odds(read, slot, user, B, B * K).to(log_share)
             vectors = torch.cat([vectors, whole[:, None]], 1)
-            log_share = torch.cat([log_share, log_share.new_full((B, 1), self.log_odds)], 1)
+            log_share = torch.cat([log_share, log_odds[:, None]], 1)
             mask = torch.cat([mask, has_it], 1)
             assignment = nn.functional.pad(assignment, (0, 1))
-        return Interests(vectors=vectors, mask=mask, log_weight=log_share, assignment=assignment)
+        return Interests(vectors=vectors, mask=mask, log_weight=log_share, assignment=assignment, notes=found.notes)
 
-    def cluster(self, behaviours: Tensor, history_mask: Tensor) -> Tensor:
-        """Label packed behaviours [P, D] of any length with their user's clusters, [P] int64; -1 = in none."""
-        n = history_mask.sum(1).cpu().numpy()
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(n)])
-        rows = nn.functional.normalize(behaviours, dim=-1).cpu().numpy()
-        labels = self._dense(rows, starts) if self.rule == "hdbscan" else self._cut(rows, starts)
-        return torch.from_numpy(labels).to(history_mask.device)
+    def cluster(self, behaviours: Tensor, history_mask: Tensor) -> Clusters:
+        """Cluster packed behaviours [P, D] of any length."""
+        if self.warm_up and self.steps < self.warm_up:
+            self.steps += int(self.training)
+            return Clusters(torch.zeros(len(behaviours), dtype=torch.int64, device=behaviours.device))
+        found: Clusters = self.clusterer(behaviours, history_mask)
+        return found
 
-    def _cut(self, rows: Floats, starts: Ints) -> Ints:
-        """Cut each user's dendrogram into as many clusters as the rule says, and distinct items allow."""
-        trees = average_linkage(rows, starts)
-        most = np.minimum(trees.n_distinct, self.max_interests)
-        return trees.cut(np.clip(self._n_clusters(rows, trees), 1, most))
+    def _log_odds(self, read: Tensor, slot: Tensor, user: Tensor, n_users: int, n_slots: int) -> Tensor:
+        """Log of the whole's share over that of all clusters together, [B]."""
+        if isinstance(self.whole_share, str):
+            return cohesion(nn.functional.normalize(read, dim=-1), slot, user, n_users, n_slots).logit()
+        return read.new_full((n_users,), math.log(self.whole_share / (1 - self.whole_share)))
 
-    def _n_clusters(self, rows: Floats, trees: Dendrograms) -> Ints:
-        """K_u before limits, [B] int64."""
-        n = trees.n_behaviours
-        if self.rule == "fixed":
-            return np.full(len(n), self.max_interests)
-        if self.rule == "log_length":
-            return log_length(n)
-        if self.rule == "silhouette":
-            return silhouette_k(rows, trees, self.max_interests)
-        if self.reference is not None:
-            return gap_k(rows, trees, self.reference)
-        found = trees.n_clusters_below(self.max_distance)
-        if self.by_chance is None:
-            return found
-        if self.training:
-            self.by_chance.note(n, np.minimum(found, self.max_interests))
-        return self.by_chance.draw(n, chance_of(rows, trees.starts))
 
-    def _dense(self, rows: Floats, starts: Ints) -> Ints:
-        """Find density clusters, and settle what becomes of noise."""
-        found = batched_hdbscan(rows, starts, min_cluster_size=self.min_cluster_size, min_samples=self.min_samples)
-        trees = average_linkage(rows, starts)
-        distinct = trees.cut(trees.n_distinct)
-        labels = settle_noise(rows, starts, distinct, found, self.noise)
-        labels[labels >= self.max_interests] = NOISE
-        return labels
+def _of_slots(values: Tensor, slot: Tensor, n_slots: int) -> Tensor:
+    """The value [n_slots] that all behaviours of a slot have in common; 0 of an empty one."""
+    member = slot >= 0
+    return values.new_zeros(n_slots).index_put((slot[member],), values[member])

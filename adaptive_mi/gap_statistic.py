@@ -20,13 +20,16 @@ L the longest history tabled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from adaptive_mi.dendrogram import Dendrograms, Floats, Ints, average_linkage
+from adaptive_mi.dendrogram import Dendrograms
+from adaptive_mi.density import Floats, Ints
+from adaptive_mi.linkage import average_linkage
 from adaptive_mi.silhouette import finest_cuts
 from baselines.errors import BadInput, require_number
 
@@ -53,7 +56,13 @@ class GapReference:
 
 
 def uniform_reference(
-    lengths: Ints, width: int, max_clusters: int, generator: np.random.Generator, *, n_draws: int = 100
+    lengths: Ints,
+    width: int,
+    max_clusters: int,
+    generator: np.random.Generator,
+    *,
+    n_draws: int = 100,
+    grow: Callable[[Floats, Ints], Dendrograms] = average_linkage,
 ) -> GapReference:
     """Draw and cluster uniform vectors for every length that occurs.
 
@@ -66,6 +75,7 @@ def uniform_reference(
         max_clusters: M, at least 1.
         generator: of which one number is taken.
         n_draws: how often vectors are drawn for a length, at least 2.
+        grow: the linkage of the users' trees.
     """
     for name, value, least in (("width", width, 2), ("max_clusters", max_clusters, 1), ("n_draws", n_draws, 2)):
         require_number(name, value, at_least=least)
@@ -75,7 +85,7 @@ def uniform_reference(
     for n in np.unique(lengths):
         rows = np.random.default_rng((seed, n)).standard_normal((n_draws * n, width), np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        found = log_dispersions(rows, average_linkage(rows, np.arange(n_draws + 1) * n), max_clusters)
+        found = log_dispersions(rows, grow(rows, np.arange(n_draws + 1) * n), max_clusters)
         log_dispersion[n] = found.mean(0)
         error[n] = found.std(0) * np.sqrt(1 + 1 / n_draws)
     return GapReference(width, log_dispersion, error)

@@ -1,4 +1,4 @@
-"""What becomes of behaviours in no dense group: an interest each, part of the nearest one, or of none.
+"""What becomes of behaviours in no dense group: an interest each, one together, part of the nearest one, or of none.
 
 Density clustering leaves a large part of a short history as noise, and a behaviour that fits nowhere may be the next
 interest's first. Which rule is best is for the data to say (`noise` of the extractor).
@@ -15,21 +15,22 @@ from numpy.typing import NDArray
 
 from adaptive_mi.density import NOISE, DensityClusters, Floats, Ints
 
-Noise = Literal["alone", "nearest", "dropped"]
+Noise = Literal["alone", "shared", "nearest", "dropped"]
 
 
 def settle_noise(vectors: Floats, starts: Ints, distinct: Ints, found: DensityClusters, rule: Noise) -> Ints:
     """Label the behaviours anew, [P] int64, each user's from 0; -1 = in no interest.
 
-    A user for whom no cluster was found has one interest, the whole history, unless noise stands `alone`.
+    A user for whom no cluster was found has one interest, the whole history, unless noise stands `alone`: under every
+    other rule all of it is together.
 
     Args:
         vectors: [P, D] float32 of unit length.
         starts: [B + 1] int64.
         distinct: [P] int64, equal for equal behaviours of a user: these stand alone together.
         found: the density clusters.
-        rule: `alone`, each behaviour an interest, after the clusters; `nearest`, with the cluster whose mean it is
-            nearest to by cosine; `dropped`.
+        rule: `alone`, each behaviour an interest, after the clusters; `shared`, all of a user's in one interest, after
+            the clusters; `nearest`, with the cluster whose mean it is nearest to by cosine; `dropped`.
     """
     labels, n_clusters = found.labels.copy(), found.n_clusters
     user = np.repeat(np.arange(len(n_clusters)), np.diff(starts))  # [P]
@@ -41,6 +42,8 @@ def settle_noise(vectors: Floats, starts: Ints, distinct: Ints, found: DensityCl
         return labels
     labels[(n_clusters == 0)[user]] = 0
     noise &= (n_clusters > 0)[user]
+    if rule == "shared":
+        labels[noise] = n_clusters[user[noise]]
     if rule == "nearest" and noise.any():
         labels[noise] = _nearest(vectors, user, labels, noise, int(n_clusters.max()))
     return labels

@@ -18,8 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from adaptive_mi.dendrogram import Dendrograms, Floats, Ints
-from adaptive_mi.density import require_finite
+from adaptive_mi.dendrogram import Dendrograms
+from adaptive_mi.density import Floats, Ints, require_finite
 from baselines.errors import BadInput, require_number
 
 _ROUNDING = 1e-6  # silhouettes that differ by less are equal: vectors are known to no more digits

@@ -1,6 +1,6 @@
 """The history as a whole, as one interest: what clusters do not hold apart, and in which order things were taken.
 
-B users, L behaviours, D width. P behaviours of all users, packed.
+B users, L behaviours, K interests, D width. P behaviours of all users, packed.
 """
 
 from __future__ import annotations
@@ -77,3 +77,33 @@ class SequenceWhole(PooledWhole):
         states = self.encoder.states(history, history_mask)  # [B, L, D]
         latest = states[torch.arange(len(states), device=states.device), history_mask.sum(1) - 1]
         return pooled + self.of_state * latest
+
+
+def cohesion(unit: Tensor, slot: Tensor, user: Tensor, n_users: int, n_slots: int) -> Tensor:
+    """How much of what clusters say of behaviours their common mean says already, [B] in (0, 1).
+
+    With x_i of length 1, a mean m explains |m|^2 of the mean square of the behaviours it is of. So for n behaviours,
+
+        share = n |mean of all|^2 / (1 + sum over clusters of n_k |mean of cluster k|^2):
+
+    nearly 1 where clusters differ in nothing, 1 / K where K equally large and tight ones are at right angles, as if the
+    whole were one of them; the 1, one behaviour that nothing explains, keeps it below 1.
+
+    Args:
+        unit: [P, D] of unit length.
+        slot: [P] int64, a behaviour's cluster among all users', in order of user; -1 = in none.
+        user: [P] int64.
+        n_users: B.
+        n_slots: clusters in all, B times the most of a user.
+    """
+    member = slot >= 0
+    of_cluster = _squared_sums(unit[member], slot[member], n_slots)
+    of_user = torch.arange(n_slots, device=unit.device) // (n_slots // n_users)
+    explained = unit.new_zeros(n_users).index_add(0, of_user, of_cluster)
+    return _squared_sums(unit, user, n_users) / (1 + explained)
+
+
+def _squared_sums(unit: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    """|sum of a group|^2 over its size, [groups]; 0 of an empty one."""
+    total = unit.new_zeros(n_groups, unit.shape[1]).index_add(0, group, unit)
+    return total.square().sum(1) / torch.bincount(group, minlength=n_groups).clamp(min=1)

@@ -43,6 +43,28 @@ class _Known(NamedTuple):
     negative_shift: Any
 
 
+class _OfInterests(NamedTuple):
+    """A number for each of the R live interests, float32: log importance, score of the target, and their gradients."""
+
+    offset: Any
+    of_target: Any
+    to_target: Any
+    to_offset: Any
+
+
+class _OfUsers(NamedTuple):
+    """A number for each of B users, float32: the target's bonus, the score that the history's other items have together
+    (`beside`), their gradients, and the loss; and where each user's interests begin, [B + 1] int64.
+    """
+
+    bonus: Any
+    to_bonus: Any
+    beside: Any
+    to_beside: Any
+    loss: Any
+    starts: Any
+
+
 class _FusedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -65,21 +87,23 @@ class _FusedSoftmax(torch.autograd.Function):
         to_rows, to_items = torch.empty_like(rows), torch.zeros_like(items)
         to_bonus, to_beside = torch.empty_like(bonus), torch.empty_like(beside)
         loss = np.empty(B, np.float32)
-        per_user = bonus.detach().numpy(), to_bonus.numpy(), beside.detach().numpy(), to_beside.numpy(), loss
-        views = live.offset.numpy(), of_target.numpy(), to_target.numpy(), to_offset.numpy()
+        interests = _OfInterests(live.offset.numpy(), of_target.numpy(), to_target.numpy(), to_offset.numpy())
+        users = _OfUsers(
+            bonus.detach().numpy(), to_bonus.numpy(), beside.detach().numpy(), to_beside.numpy(), loss, live.starts
+        )
         chunks = list(live.chunks(max(1, _CELLS // S)))
         scores = torch.empty(max(live.starts[last] - live.starts[first] for first, last in chunks), S)
         for first, last in chunks:
             some = slice(live.starts[first], live.starts[last])
             part = scores[: some.stop - some.start]
             torch.mm(rows[some], items.T, out=part)
-            _to_gradients(part.numpy(), *views, *per_user, live.starts, first, last, known)
+            _to_gradients(part.numpy(), interests, users, first, last, known)
             torch.mm(part, items, out=to_rows[some])
             to_items.addmm_(part.T, rows[some])
         to_rows.addcmul_(to_target[:, None], target)
         to_targets = torch.zeros_like(targets).index_add_(0, user, to_target[:, None] * rows)
-        of_interests = live.spread(to_rows, vectors.shape), live.spread(to_offset, offset.shape)
-        ctx.save_for_backward(*of_interests, to_targets, to_items, to_bonus, to_beside)
+        to_interests = live.spread(to_rows, vectors.shape), live.spread(to_offset, offset.shape)
+        ctx.save_for_backward(*to_interests, to_targets, to_items, to_bonus, to_beside)
         return torch.tensor(loss.mean(dtype=np.float64), dtype=vectors.dtype)
 
     @staticmethod
@@ -135,29 +159,14 @@ def fused_sampled_softmax(
 
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"}, error_model="numpy")
-def _to_gradients(  # type: ignore[no-untyped-def]
-    scores,
-    offset,
-    of_target,
-    to_target,
-    to_offset,
-    bonus,
-    to_bonus,
-    beside,
-    to_beside,
-    loss,
-    starts,
-    first,
-    last,
-    known,
-):
+def _to_gradients(scores, interests, users, first, last, known):  # type: ignore[no-untyped-def]
     """Turn the scores [r, S] of the users from `first` to `last` into the loss's gradient, in place; note the loss."""
     S = scores.shape[1]
     joined, total = np.empty(S, np.float32), np.empty(S, np.float32)
     for user in range(first, last):
-        start, stop = starts[user], starts[user + 1]
-        own = scores[start - starts[first] : stop - starts[first]]
-        _join(own, offset[start:stop], joined, total)
+        start, stop = users.starts[user], users.starts[user + 1]
+        own = scores[start - users.starts[first] : stop - users.starts[first]]
+        _join(own, interests.offset[start:stop], joined, total)
         for s in range(S):
             joined[s] -= known.negative_shift[s]
         for item in known.excluded[user]:
@@ -165,29 +174,30 @@ def _to_gradients(  # type: ignore[no-untyped-def]
             while place < S and known.ascending[place] == item:
                 joined[known.order[place]] = _NEVER
                 place += 1
-        highest = of_target[start:stop].max()
+        of_target, to_target = interests.of_target[start:stop], interests.to_target[start:stop]
+        highest = of_target.max()
         mass = np.float32(0.0)
-        for k in range(start, stop):
+        for k in range(stop - start):
             to_target[k] = math.exp(of_target[k] - highest)
             mass += to_target[k]
-        score = highest + np.float32(math.log(mass)) + bonus[user] - known.target_shift[user]
-        best = max(_highest(joined), score, beside[user])
+        score = highest + np.float32(math.log(mass)) + users.bonus[user] - known.target_shift[user]
+        beside = users.beside[user]
+        best = max(_highest(joined), score, beside)
         for s in range(S):
             joined[s] = _exp(joined[s] - best)
-        of_the_target = np.float32(math.exp(score - best))
-        to_beside[user] = math.exp(beside[user] - best)
-        sum_of_all = of_the_target + to_beside[user] + _sum(joined)
-        to_beside[user] /= sum_of_all
-        loss[user] = best + np.float32(math.log(sum_of_all)) - score
+        of_the_target, of_beside = np.float32(math.exp(score - best)), np.float32(math.exp(beside - best))
+        sum_of_all = of_the_target + of_beside + _sum(joined)
+        users.to_beside[user] = of_beside / sum_of_all
+        users.loss[user] = best + np.float32(math.log(sum_of_all)) - score
         for s in range(S):
             joined[s] /= sum_of_all * total[s]  # the softmax's share of a negative, over its interests' sum
-        to_bonus[user] = short = of_the_target / sum_of_all - np.float32(1.0)
-        for k in range(start, stop):
-            row = own[k - start]
+        users.to_bonus[user] = short = of_the_target / sum_of_all - np.float32(1.0)
+        for k in range(stop - start):
+            row = own[k]
             for s in range(S):
                 row[s] *= joined[s]
             to_target[k] *= short / mass
-            to_offset[k] = _sum(row) + to_target[k]
+            interests.to_offset[start + k] = _sum(row) + to_target[k]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})

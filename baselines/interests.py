@@ -27,6 +27,8 @@ class Interests:
         routing: [B, L, K] float, a row 0 for padding and only there: the matrix by which behaviours were pooled into
             interests, whatever it sums over (capsules: K, attention: L); with its gradient, for regularizers. None in
             eval mode, and where a method pools by none.
+        notes: name -> [B] float, what the method has to tell of each user beside his interests, for diagnostics
+            (`experiments.evaluation.diagnostics` explains the names); empty in training.
     """
 
     vectors: Tensor
@@ -35,6 +37,7 @@ class Interests:
     assignment: Tensor
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     routing: Tensor | None = None
+    notes: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         B, K, _ = self.vectors.shape
@@ -47,7 +50,10 @@ class Interests:
 
     def __getitem__(self, users: Tensor) -> Interests:
         """Return the interests of `users` [M] int64, in that order, without what training alone reads."""
-        return Interests(self.vectors[users], self.mask[users], self.log_weight[users], self.assignment[users])
+        notes = {name: values[users] for name, values in self.notes.items()}
+        return Interests(
+            self.vectors[users], self.mask[users], self.log_weight[users], self.assignment[users], notes=notes
+        )
 
     @classmethod
     def single(cls, vectors: Tensor, history_mask: Tensor) -> Interests:
@@ -148,6 +154,7 @@ def concatenate(parts: Sequence[Interests], n_behaviours: int) -> Interests:
             mask=pad(part.mask, (0, k)),
             log_weight=pad(part.log_weight, (0, k)),
             assignment=pad(part.assignment, (0, k, 0, n_behaviours - part.assignment.shape[1])),
+            notes=part.notes,
         )
 
     wide = [padded(part) for part in parts]
@@ -156,4 +163,5 @@ def concatenate(parts: Sequence[Interests], n_behaviours: int) -> Interests:
         mask=torch.cat([part.mask for part in wide]),
         log_weight=torch.cat([part.log_weight for part in wide]),
         assignment=torch.cat([part.assignment for part in wide]),
+        notes={name: torch.cat([part.notes[name] for part in wide]) for name in wide[0].notes},
     )

@@ -6,6 +6,7 @@ B users, L behaviours, K interests, D width, N items, S negatives.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -247,8 +248,13 @@ class Recommender(nn.Module, Ranker):
 
     def answer(self, batch: Batch, top_n: int) -> Answer:
         """See `Ranker.answer`."""
+        started = time.perf_counter()
         interests = self.interests(batch)
-        return Answer(self.rank_interests(interests, top_n, self.bonus_items(batch)), interests)
+        if interests.vectors.device.type == "cuda":
+            torch.cuda.synchronize()
+        found = time.perf_counter()
+        ranking = self.rank_interests(interests, top_n, self.bonus_items(batch))
+        return Answer(ranking, interests, found - started, time.perf_counter() - found)
 
     @torch.no_grad()
     def bonus_items(self, batch: Batch) -> OwnItems | None:

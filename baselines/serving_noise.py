@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -51,8 +52,11 @@ class Jittered(Ranker):
 
     def answer(self, batch: Batch, top_n: int) -> Answer:
         """See `Ranker.answer`."""
+        started = time.perf_counter()
         interests = self.interests(batch)
-        return Answer(self.recommender.rank_interests(interests, top_n, self.recommender.bonus_items(batch)), interests)
+        found = time.perf_counter()
+        ranking = self.recommender.rank_interests(interests, top_n, self.recommender.bonus_items(batch))
+        return Answer(ranking, interests, found - started, time.perf_counter() - found)
 
     def interests(self, batch: Batch) -> Interests:
         """Return K C interests a user."""
@@ -69,6 +73,7 @@ class Jittered(Ranker):
             mask=mask,
             log_weight=found.log_weight.repeat_interleave(C, 1) - math.log(C),
             assignment=found.assignment.repeat_interleave(C, 2) / C,
+            notes=found.notes,
         )
 
     def _draw(self, history: NDArray[np.int64], n_vectors: int, width: int) -> Floats:

@@ -43,7 +43,8 @@ class OwnNoise(nn.Module):
             signs[s] = torch.randint(0, 2, (D,), generator=draws) * 2 - 1
         total = history.masked_fill(~history_mask[..., None], 0).sum(1)  # [B, D]
         turned = unit(total) @ rotation.to(history) * math.sqrt(D)
-        return turned[:, exchanged.to(history.device)] * signs.to(history)
+        noise: Tensor = turned[:, exchanged.to(history.device)] * signs.to(history)
+        return noise
 
 
 def latest(history: Tensor, history_mask: Tensor, n_samples: int) -> Tensor:

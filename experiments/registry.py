@@ -51,7 +51,7 @@ _CLUSTERS = {
     "training.learning_rate": 3e-3,
 }
 
-_LINKAGE = {"linkage": "adaptive_mi.dendrogram:average_linkage"}
+_LINKAGE = {"linkage": "adaptive_mi.linkage:average_linkage"}
 _GENERATED = {**_CLUSTERS, "loss.weights": {"denoising": 1.0}}
 
 METHODS = {
@@ -71,6 +71,7 @@ METHODS = {
     "adaptive_sequence": Method(
         "extractor", "adaptive_mi.extractor", "AdaptiveExtractor", settings={**_CLUSTERS, "model.whole": "sequence"}
     ),
+    "pinnersage": Method("extractor", "adaptive_mi.pinnersage", "PinnerSage", settings=_CLUSTERS),
     "sparse_routing": Method("extractor", "adaptive_mi.sparse_routing", "SparseRouting"),
     "codebook_routing": Method("extractor", "adaptive_mi.codebook_routing", "CodebookRouting"),
     "diffusion_posterior": Method(

@@ -10,14 +10,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from baselines.errors import BadInput
-from experiments.config import RunConfig
 from experiments.files import write_text
 from experiments.reporting.runs import PARTIAL
 
@@ -130,19 +128,32 @@ def locked(folder: Path) -> Iterator[None]:
 def check_settings(folder: Path, settings: str) -> None:
     """Refuse to mix runs of different settings, and say which differ.
 
-    A knob that the run of an earlier version lacks altogether, other than the method's own, stood at its default.
+    A run that was made before a setting existed did what that setting's default does, and counts as having it.
     """
     try:
-        theirs = _leaves(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+        written = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        theirs = _leaves(written)
     except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{folder / CONFIG} cannot be read; remove {folder}, or choose another --out.") from error
-    ours, defaults = _leaves(yaml.safe_load(settings)), _leaves(json.loads(json.dumps(asdict(RunConfig(method="")))))
-    theirs = {key: defaults[key] for key in ours if key in defaults and key not in theirs} | theirs
+    ours = _leaves(yaml.safe_load(settings))
+    if ours.keys() - theirs.keys():
+        theirs = _leaves(_completed(written))
     if ours != theirs:
         changed = [key for key in {**theirs, **ours} if ours.get(key) != theirs.get(key)]
         told = ", ".join(f"{key} {_shown(theirs, key)}, now {_shown(ours, key)}" for key in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise BadInput(f"{folder} was run with other settings ({told}{more}); choose another --out, or remove it.")
+
+
+def _completed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add what `settings` lack, at its default; left as they are where they hold what is no setting any more."""
+    from experiments.cli.arguments import make_run  # here, not above: of no use where nothing is lacking
+
+    try:
+        completed: Mapping[str, Any] = yaml.safe_load(make_run(settings)[1])
+    except (BadInput, KeyError):
+        return settings
+    return completed
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,7 @@ from baselines.sequences import Sequences
 from experiments.config import RunConfig
 from experiments.data.dataset import Dataset
 from experiments.data.splits import EvaluationUsers
-from experiments.evaluation.context import EvaluationContext
+from experiments.evaluation.context import EvaluationContext, PlantedAssignment
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
@@ -46,8 +46,11 @@ class Workbench:
     @classmethod
     def of(cls, dataset: Dataset) -> Workbench:
         """Make the evaluation context of a dataset."""
-        true_interests = dataset.truth.realised_k if dataset.truth is not None else None
-        return cls(dataset, EvaluationContext(dataset.train, dataset.metadata, true_interests))
+        context = EvaluationContext(dataset.train, dataset.metadata)
+        if dataset.truth is not None:
+            planted = PlantedAssignment(dataset.truth.true_interest, dataset.log.user_offsets)
+            context = replace(context, true_interests=dataset.truth.realised_k, planted=planted)
+        return cls(dataset, context)
 
 
 def execute(
@@ -149,10 +152,11 @@ def _work(
         return quick(method, dataset.validation, config.training.monitor, bench.context, config.evaluation)
 
     phases: Mapping[str, float] = {}
+    step_seconds: float | None = None
     if fitted_in is None:
         fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
         fit = {name: getattr(fitted, name) for name in ("best_step", "best_value", "n_steps")} if fitted else None
-        phases = fitted.seconds if fitted else {}
+        phases, step_seconds = (fitted.seconds, fitted.step_seconds) if fitted else ({}, None)
         save_method(method, folder / MODEL)
     else:
         fit = json.loads((fitted_in / RESULTS).read_text(encoding="utf-8"))["fit"]
@@ -191,7 +195,9 @@ def _work(
         "started": begun.isoformat(timespec="seconds"),
         "wall_seconds": {name: round(seconds, 3) for name, seconds in wall.items()},
         "fit_seconds": {name: round(seconds, 3) for name, seconds in phases.items()},
+        "step_seconds": step_seconds,
         "fitted_in": None if fitted_in is None else fitted_in.as_posix(),
+        "microseconds_per_user": {verb: round(1e6 * took / len(test.users), 1) for verb, took in test.seconds.items()},
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0,
     }

@@ -43,10 +43,9 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="session")
 def context(dataset: Dataset) -> EvaluationContext:
     """Return what the metrics know of `dataset`."""
-    from experiments.evaluation.context import EvaluationContext
+    from experiments.runs import Workbench
 
-    assert dataset.truth is not None
-    return EvaluationContext(dataset.train, dataset.metadata, dataset.truth.realised_k)
+    return Workbench.of(dataset).context
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,17 @@ def test_a_finished_run_is_never_overwritten(command: Command, copied: Runs) -> 
     assert contents(run) == before
 
 
+def test_a_run_from_before_a_setting_existed_counts_as_one_at_its_default(command: Command, copied: Runs) -> None:
+    run = copied("comirec_sa")
+    config = run / "config.yaml"
+    older = [line for line in config.read_text().splitlines() if "power:" not in line and "n_interests:" not in line]
+    config.write_text("\n".join(older) + "\n")
+    train = ["train", "--method=comirec_sa", *SMALL, *BRIEF, "--out", run, "--resume"]
+    assert command(*train).status == 0
+    said = command(*train, "--scoring.power=2", "--model.n_interests=2")
+    assert "scoring.power 1.0, now 2.0, model.n_interests 4, now 2" in said.error
+
+
 def test_resuming_a_finished_run_prints_its_table_and_does_nothing(command: Command, copied: Runs) -> None:
     run = copied("comirec_sa")
     times = {path: path.stat().st_mtime_ns for path in run.rglob("*")}

@@ -29,6 +29,7 @@ MODERATE = (0.7, 0.1)
 RULES: Mapping[str, Mapping[str, Any]] = {
     "distance": {},
     "distance-0.8": {"max_distance": 0.8},
+    "ward-1": {"linkage": "ward", "max_distance": 1.0},
     "silhouette": {"rule": "silhouette"},
     "gap": {"rule": "gap"},
     "hdbscan-2": {"rule": "hdbscan", "noise": "nearest", "min_cluster_size": 2},
@@ -106,7 +107,8 @@ def find_labels(rule: AdaptiveExtractor, planted: PlantedHistories) -> Ints:
     """Return the cluster of each behaviour as the extractor finds it, [B, L] int64 from 0."""
     B, L, D = planted.vectors.shape
     everything = torch.ones(B, L, dtype=torch.bool)
-    labels: Ints = rule.cluster(torch.from_numpy(planted.vectors.reshape(-1, D)), everything).numpy().reshape(B, L)
+    found = rule.cluster(torch.from_numpy(planted.vectors.reshape(-1, D)), everything)
+    labels: Ints = found.labels.numpy().reshape(B, L)
     return labels
 
 

@@ -2,6 +2,7 @@
 
 Histories are full and random. Within a cell the methods take turns, so that whatever else the machine does meets all of
 them, and each is quoted at its best turn; the column that compares is the ratio to ComiRec-SA in the same cell.
+`--training.compile true` times torch.compile beside it, `--device cuda` a GPU.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _COLUMNS = [
     "method", "L", "K", "d", "forward µs/user", "forward + backward µs/user", f"times {YARDSTICK}", "peak MiB",
     "multiply-adds/user",
 ]  # fmt: skip
-_DIGITS = dict.fromkeys(_COLUMNS[4:6], 1) | {_COLUMNS[6]: 3, "peak MiB": 1, _COLUMNS[8]: 0}
+_COMPILED = ["compiled forward", "compiled forward + backward"]  # µs/user
+_DIGITS = dict.fromkeys([*_COLUMNS[4:6], *_COMPILED], 1) | {_COLUMNS[6]: 3, "peak MiB": 1, _COLUMNS[8]: 0}
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def bench_routing(
         lengths: L; interests: K; widths: d.
         methods: only these contenders, beside ComiRec-SA.
         device: where; n_threads: torch's threads.
-        compiled: through torch.compile; what cannot be compiled runs as it is written.
+        compiled: also through torch.compile, in two more columns, empty where that fails. A method and size take it
+            many times as long as all that is timed.
 
     Returns:
         One table of all cells, one of the growth exponents that are fitted to them.
@@ -135,9 +138,10 @@ def bench_routing(
     with torch_threads(n_threads):
         for cell in (Cell(L, K, d) for d in widths for L, K in sizes):
             rows += _timed(cell, chosen, device, compiled)
-    threads = f"{n_threads} thread{'s' * (n_threads > 1)}, {device}{', torch.compile' * compiled}"
+    threads = f"{n_threads} thread{'s' * (n_threads > 1)}, {device}"
     title = f"extractors alone, full histories, batches of about {_BEHAVIOURS} behaviours: {threads}"
-    return [Table(_COLUMNS, rows, title, _DIGITS), growth(rows, lengths[0], interests[0])]
+    columns = [*_COLUMNS, *_COMPILED * compiled]
+    return [Table(columns, rows, title, _DIGITS), growth(rows, lengths[0], interests[0])]
 
 
 def growth(rows: Sequence[Sequence[object]], length: int, n_interests: int) -> Table:
@@ -178,7 +182,7 @@ def _timed(cell: Cell, chosen: Mapping[str, Contender], device: str, compiled: b
     B, L, d = cell.n_users, cell.length, cell.width
     history = torch.randn(B, L, d, generator=generator).to(device).requires_grad_()
     mask = torch.ones(B, L, dtype=torch.bool, device=device)
-    works: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {}
+    works: dict[str, tuple[Callable[[], object], ...]] = {}  # forward, both; then the same compiled
     found: dict[str, Interests] = {}
     for name, contender in chosen.items():
         extractor = contender.make(cell).to(device).train()
@@ -187,22 +191,24 @@ def _timed(cell: Cell, chosen: Mapping[str, Contender], device: str, compiled: b
             compiled_works = _works(torch.compile(extractor, dynamic=True), extractor, history, mask)
             with suppress(Exception):  # whatever the compiler's many layers raise, the way out is the same
                 compiled_works[1]()
-                works[name] = compiled_works
+                works[name] += compiled_works
         found[name] = extractor(history, mask)
-    times = {name: [float("inf"), float("inf")] for name in chosen}
+    times = {name: [float("inf")] * len(works[name]) for name in chosen}
     for _ in range(_TURNS):
         for name in chosen:
             for which, work in enumerate(works[name]):
                 times[name][which] = min(times[name][which], _seconds(work, device))
     rows: list[list[object]] = []
     for name, contender in chosen.items():
-        forward_only, both = (1e6 * seconds / B for seconds in times[name])
+        forward_only, both, *of_compiled = (1e6 * seconds / B for seconds in times[name])
         ratio = both / (1e6 * times[YARDSTICK][1] / B)
         shares = found[name].assignment
         nonzero = float((shares > 0).sum()) / (B * L)
         adds = contender.multiply_adds(L, cell.n_interests, d, nonzero)
         size = [name, L, cell.n_interests, d]
         rows.append([*size, forward_only, both, ratio, _memory(works[name][1], device), adds])
+        if compiled:
+            rows[-1] += of_compiled or [None, None]
     return rows
 
 

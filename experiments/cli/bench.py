@@ -32,9 +32,9 @@ _DEFAULTS = {
     "sampling": ["--training.threads=2", "--device=cpu"],
 }
 _SIZES = (
-    ("lengths", [50, 20, 200, 1000], "L, of which the first is the one at which K varies: [50,2000]"),
+    ("lengths", [50, 20, 200, 2000], "L, of which the first is the one at which K varies: [50,2000]"),
     ("interests", [4, 2, 8, 16, 32, 64], "K, of which the first is the one at which L varies: [4,64]"),
-    ("widths", [64], "d: [64,128]"),
+    ("widths", [64, 128], "d: [64]"),
 )
 _FIXED = (  # beside the methods' own knobs, wherever training is timed
     "--method",

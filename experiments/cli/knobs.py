@@ -6,6 +6,7 @@ import __future__
 import ast
 import importlib
 import importlib.util
+import inspect
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,14 @@ def knobs(method: Method) -> Callable[..., None] | None:
         return _made(code, vars(typing))
     except NameError:  # a type or a default of the method's own: no way round the import
         return _made(code, vars(importlib.import_module(method.module)))
+
+
+def defaults(method: Method) -> dict[str, Any]:
+    """Return the default of every knob of the method by name, what its registration sets included."""
+    stub = knobs(method)
+    parameters = inspect.signature(stub).parameters if stub else {}
+    registered = {key.removeprefix("model."): value for key, value in method.settings.items() if key[:6] == "model."}
+    return {name: parameter.default for name, parameter in parameters.items()} | registered
 
 
 def _constructor(owner: ast.ClassDef) -> ast.FunctionDef | None:

@@ -22,13 +22,15 @@ def run(arguments: Sequence[str]) -> int:
     study = find_study(arguments[0])
     parser = OpenParser(
         prog=f"adaptive-mi study {study.name}",
-        usage="%(prog)s [--data NAME|PATH] [--seeds N] [--tuned] [--out FOLDER] [--resume] [--config YAML] [settings]",
+        usage="%(prog)s [--data NAME|PATH] [--seeds N] [--arms A,B] [--tuned] [--out FOLDER] [--resume] "
+        "[--config YAML] [settings]",
         description=study.question,
         epilog="Any setting of a run may follow (`adaptive-mi train --help` tells them); it is given to every arm that "
         "knows it.",
         allow_abbrev=False,
     )
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds for each arm with randomness (default: 1)")
+    parser.add_argument("--arms", default="", help="run these arms only, A,B,C; the others stay as they are")
     parser.add_argument("--out", default="runs", help="folder of all studies, this one in OUT/NAME (default: runs)")
     parser.add_argument("--resume", action="store_true", help="keep finished runs, go on with an unfinished one")
     parser.add_argument("--tuned", action="store_true", help="start every arm from its method's tuned settings")
@@ -43,7 +45,8 @@ def run(arguments: Sequence[str]) -> int:
     from experiments.studies.runner import plan, run_study
 
     folder = Path(namespace.out) / study.name
-    cells = plan(study, namespace.seeds, overrides)
+    only = [arm.strip() for arm in namespace.arms.split(",") if arm.strip()]
+    cells = plan(study, namespace.seeds, overrides, only=only)
     bench = Workbench.of(load_dataset(cells[0].config.data))
     name = bench.dataset.name
     if namespace.tuned:  # only the loaded dataset knows its name
@@ -51,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         if others := require_tuned(tuned_dir, name, bench.dataset.fingerprint(), methods):
             say(f"note: tuned on data of another fingerprint: {', '.join(others)}.")
         tuned = partial(read_tuned, tuned_dir, name)
-        cells = plan(study, namespace.seeds, overrides, tuned)
+        cells = plan(study, namespace.seeds, overrides, tuned, only)
     command = shlex.join(["adaptive-mi", "study", *arguments])
     run_study(study, cells, bench, folder, command=command, resume=namespace.resume)
     report = write_report(folder)

@@ -43,6 +43,38 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class PlantedAssignment:
+    """The planted interest of every behaviour of a synthetic log.
+
+    Attributes:
+        interest: [R] int32, by user and time; -1 = noise.
+        offsets: [E + 1] int64; user e has `interest[offsets[e]:offsets[e + 1]]`, in the order of time.
+    """
+
+    interest: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def of_histories(self, users: NDArray[np.int64], lengths: NDArray[np.int64], width: int) -> NDArray[np.int32]:
+        """Return the interests of the latest `width` behaviours of histories, [B, width], left-aligned as these are.
+
+        Args:
+            users: [B], index into the log.
+            lengths: [B], of their histories, which are the beginnings of their behaviours.
+            width: L; what is padded has -1.
+
+        >>> planted = PlantedAssignment(np.array([4, 4, 6, 7, 5], np.int32), np.array([0, 3, 5]))
+        >>> planted.of_histories(np.array([0, 1]), np.array([3, 1]), 2)
+        array([[ 4,  6],
+               [ 7, -1]], dtype=int32)
+        """
+        kept = np.minimum(lengths, width)
+        column = np.arange(width)
+        inside = column < kept[:, None]  # [B, L]
+        place = np.where(inside, (self.offsets[users] + lengths - kept)[:, None] + column, 0)
+        return np.where(inside, self.interest[place], np.int32(-1))
+
+
+@dataclass(frozen=True)
 class EvaluationContext:
     """Training data and catalogue, as the metrics see them. It depends on no configuration and on no method.
 
@@ -51,11 +83,13 @@ class EvaluationContext:
         metadata: of items 1..N.
         true_interests: [E] number of planted interests of each user of the log, by the index that
             `EvaluationUsers.users` holds (synthetic data only).
+        planted: which of them led to each behaviour (synthetic data only).
     """
 
     train: Sequences
     metadata: ItemMetadata
     true_interests: NDArray[np.integer] | None = None
+    planted: PlantedAssignment | None = None
 
     def __post_init__(self) -> None:
         if len(self.metadata) != self.train.n_items:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.evaluation.recovery import RECOVERY
+
 if TYPE_CHECKING:  # torch: the names of metrics are checked without it
     from baselines.interests import Interests
     from experiments.evaluation.config import EvaluationConfig
@@ -109,21 +111,49 @@ def dominant_share(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     return largest
 
 
+def held_k(assignment: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Number of the user's live interests that hold a behaviour; the whole history beside its clusters holds none.
+
+    >>> held_k(np.array([[[1.0, 0, 0], [0, 1, 0]]]), np.ones((1, 3), bool))
+    array([2.])
+    """
+    number: NDArray[np.float64] = ((assignment.sum(1) > 0) & mask).sum(-1, dtype=np.float64)
+    return number
+
+
 DIAGNOSTICS: Mapping[str, Callable[..., NDArray[np.float64]]] = {
     "live_k": live_k,
     "mean_pairwise_cosine": mean_pairwise_cosine,
     "effective_rank": effective_rank,
     "effective_k": effective_k,
     "dominant_share": dominant_share,
+    "held_k": held_k,
 }
 """Name -> its function."""
 
+K_ERROR = "k_error"
+"""|held_k - planted interests|, of users whose interests are known."""
 
-def diagnose(interests: Interests) -> dict[str, NDArray[np.float64]]:
-    """Compute every diagnostic of B users, each [B] float64, in the order of `DIAGNOSTICS`.
+NOTES: Mapping[str, str] = {
+    K_ERROR: "How far the number of interests that hold a behaviour is from that of planted interests.",
+    "one_item": "Whether the user's history is one item, however often: one interest, whatever the rule says.",
+    "capped": "Whether the rule found more interests than a user may have.",
+    "noise_share": "Share of the behaviours that were in no dense group, before the noise rule settled them.",
+    "no_dense_group": "Whether several items held no dense group: the noise rule alone makes the user's interests.",
+}
+"""What is told by user beside `DIAGNOSTICS`, mostly by the method itself (`Interests.notes`): name -> its meaning."""
+
+
+def diagnose(interests: Interests, planted: NDArray[np.int32] | None = None) -> dict[str, NDArray[np.float64]]:
+    """Compute every diagnostic of B users, each [B] float64: `DIAGNOSTICS`; `RECOVERY` where `planted` is known; and
+    what the method itself notes.
 
     Users with equally many live interests are measured together, without their dead slots: how many of these there are
     depends on the batch, and the last bits of an eigenvalue on them.
+
+    Args:
+        interests: of the users.
+        planted: [B, L], the planted interest of each behaviour, -1 = none; None = nobody knows.
     """
     vectors, log_weight, assignment = (
         tensor.detach().cpu().double().numpy()
@@ -146,10 +176,26 @@ def diagnose(interests: Interests) -> dict[str, NDArray[np.float64]]:
             effective_rank(products),
             effective_k(shares),
             dominant_share(shares),
+            held_k(of_each, live),
         )
         for name, value in zip(DIAGNOSTICS, values, strict=True):
             found[name][users] = value
-    return found
+    if planted is not None:
+        given_to = assigned(assignment, mask)
+        found |= {name: recovery(given_to, planted) for name, recovery in RECOVERY.items()}
+    return found | {name: values.detach().cpu().double().numpy() for name, values in interests.notes.items()}
+
+
+def assigned(assignment: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the live interest [B, L] that holds the largest share of each behaviour, of equal ones the first.
+
+    -1 where no live interest has a share: padding, and what the method calls noise.
+
+    >>> assigned(np.array([[[0.2, 0.8], [0.5, 0.5], [0, 0]]]), np.array([[True, True]]))
+    array([[ 1,  0, -1]])
+    """
+    shares = np.where(mask[:, None], assignment, 0)
+    return np.where(shares.max(-1) > 0, shares.argmax(-1), -1)
 
 
 @dataclass(frozen=True)
@@ -161,15 +207,25 @@ class InterestSummary:
         collapsed_share: share of the users with several live interests whose interests have collapsed (thresholds in
             `EvaluationConfig`); None where nobody has several.
         collapsed: the flag: whether that share reaches `collapse_users`.
+        k_found: share of the users for whom as many interests hold a behaviour as were planted; None where nobody knows
+            how many were.
+        k_correlation: of these two numbers over users (Pearson); None also where one of them does not vary.
     """
 
     live_k_histogram: dict[int, int]
     collapsed_share: float | None
     collapsed: bool
+    k_found: float | None = None
+    k_correlation: float | None = None
 
     @classmethod
-    def of(cls, diagnostics: dict[str, NDArray[np.float64]], config: EvaluationConfig) -> InterestSummary:
-        """Summarise the diagnostics [U] of all users."""
+    def of(
+        cls,
+        diagnostics: dict[str, NDArray[np.float64]],
+        config: EvaluationConfig,
+        true_k: NDArray[np.integer] | None = None,
+    ) -> InterestSummary:
+        """Summarise the diagnostics [U] of all users, `true_k` [U] being how many interests were planted."""
         k, users = np.unique(diagnostics["live_k"].astype(np.int64), return_counts=True)
         several = diagnostics["live_k"] > 1
         collapsed = (diagnostics["mean_pairwise_cosine"] >= config.collapse_cosine) | (
@@ -180,7 +236,20 @@ class InterestSummary:
             live_k_histogram=dict(zip(k.tolist(), users.tolist(), strict=True)),
             collapsed_share=share,
             collapsed=share is not None and share >= config.collapse_users,
+            k_found=None if true_k is None else float((diagnostics["held_k"] == true_k).mean()),
+            k_correlation=None if true_k is None else correlation(diagnostics["held_k"], true_k),
         )
+
+
+def correlation(one: NDArray[np.generic], other: NDArray[np.generic]) -> float | None:
+    """Pearson's correlation of two numbers of U users, [U] each; None where one of them does not vary.
+
+    >>> correlation(np.array([1, 2, 3]), np.array([2, 4, 6])), correlation(np.array([1, 2]), np.array([3, 3]))
+    (1.0, None)
+    """
+    x, y = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (one, other))
+    scale = np.sqrt((x @ x) * (y @ y))
+    return float(np.clip(x @ y / scale, -1, 1)) if scale > 0 else None
 
 
 def _exp_entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:

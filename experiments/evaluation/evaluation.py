@@ -5,7 +5,7 @@ U users, n places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,8 @@ class Evaluation:
         groups: means of the main metrics by groups of users.
         live_k: [U] int64, live interests of each user; None for a method without interests.
         interests: summary of the interests; None for a method without.
+        seconds: what `extraction` of the interests and `retrieval` by them took for all users together; it depends on
+            the machine.
     """
 
     users: NDArray[np.int64]
@@ -38,6 +40,7 @@ class Evaluation:
     groups: tuple[Group, ...]
     live_k: NDArray[np.int64] | None
     interests: InterestSummary | None
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
         """Return every metric by its full name; one that no user has a value for is absent."""

@@ -9,6 +9,7 @@ given to the ranker. All N items are candidates; the items of the history are no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ from experiments.data.splits import EvaluationUsers
 from experiments.evaluation.accuracy import ACCURACY, accuracy
 from experiments.evaluation.categories import category_entropy
 from experiments.evaluation.config import EvaluationConfig
-from experiments.evaluation.context import EvaluationContext, Segments
-from experiments.evaluation.diagnostics import DIAGNOSTICS, InterestSummary, diagnose
+from experiments.evaluation.context import EvaluationContext, PlantedAssignment, Segments
+from experiments.evaluation.diagnostics import K_ERROR, InterestSummary, diagnose
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.groups import Group, by_terciles, by_value
 from experiments.evaluation.metrics import (
@@ -59,7 +60,11 @@ def evaluate(
     """
     config = config or EvaluationConfig()
     targets = TargetRanks.unranked(users.histories, users.targets)
-    lists, diagnostics = _serve(ranker, users, targets, config.n_max, config.batch_size)
+    answered = _serve(ranker, users, targets, config.n_max, config.batch_size, planted=context.planted)
+    lists, diagnostics = answered.lists, answered.diagnostics
+    true_k = None if context.true_interests is None else context.true_interests[users.users]
+    if diagnostics and true_k is not None:
+        diagnostics[K_ERROR] = np.abs(diagnostics["held_k"] - true_k)
     segments = Segments.of(context.popularity, config.head_share, config.mid_share)
     cutoffs = np.array(config.cutoffs)
     served = Served(lists, users.histories, targets, context, segments, cutoffs, config.alpha)
@@ -92,7 +97,8 @@ def evaluate(
         overall=overall,
         groups=_groups(users, context, config, per_user),
         live_k=diagnostics["live_k"].astype(np.int64) if diagnostics else None,
-        interests=InterestSummary.of(diagnostics, config) if diagnostics else None,
+        interests=InterestSummary.of(diagnostics, config, true_k) if diagnostics else None,
+        seconds=answered.seconds,
     )
 
 
@@ -140,6 +146,21 @@ def _subsets(targets: TargetRanks, segments: Segments | None) -> dict[str, NDArr
     return member
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """What a ranker answered to U users.
+
+    Attributes:
+        lists: [U, n_max] int32.
+        diagnostics: name -> [U]; empty for a method without interests.
+        seconds: what the answers took, by verb.
+    """
+
+    lists: NDArray[np.int32]
+    diagnostics: dict[str, NDArray[np.float64]]
+    seconds: dict[str, float]
+
+
 def _serve(
     ranker: Ranker,
     users: EvaluationUsers,
@@ -147,13 +168,15 @@ def _serve(
     n_max: int,
     batch_size: int,
     with_interests: bool = True,
-) -> tuple[NDArray[np.int32], dict[str, NDArray[np.float64]]]:
-    """Rank for every user: place the targets, and return the lists [U, n_max] and diagnostics name -> [U].
+    planted: PlantedAssignment | None = None,
+) -> _Answered:
+    """Rank for every user, and place the targets.
 
     Twice n_max places are asked for, which makes the average ranks up to n_max exact (see ranks.py).
     """
     lists = np.zeros((len(users), n_max), np.int32)
     diagnostics: dict[str, NDArray[np.float64]] = {}
+    seconds = {"extraction": 0.0, "retrieval": 0.0}
     with torch.no_grad():
         for chosen, batch in _batches(users, ranker.max_history, batch_size):
             answer = ranker.answer(batch, 2 * n_max)
@@ -161,10 +184,17 @@ def _serve(
             targets.place(chosen, ranking, n_max)
             lists[chosen, : ranking.items.shape[1]] = ranking.items[:, :n_max]
             if interests is not None and with_interests:
-                diagnostics = diagnostics or {name: np.empty(len(users)) for name in DIAGNOSTICS}
-                for name, values in diagnose(interests).items():
+                known = None
+                if planted is not None:
+                    lengths = users.histories.lengths[chosen]
+                    known = planted.of_histories(users.users[chosen], lengths, batch.history.shape[1])
+                found = diagnose(interests, known)
+                diagnostics = diagnostics or {name: np.empty(len(users)) for name in found}
+                for name, values in found.items():
                     diagnostics[name][chosen] = values
-    return lists, diagnostics
+            seconds["extraction"] += answer.extraction_seconds
+            seconds["retrieval"] += answer.retrieval_seconds
+    return _Answered(lists, diagnostics, seconds)
 
 
 def _batches(

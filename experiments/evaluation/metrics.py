@@ -21,8 +21,9 @@ from experiments.evaluation import categories, diversity, popularity
 from experiments.evaluation.accuracy import ACCURACY
 from experiments.evaluation.alpha_ndcg import alpha_ndcg
 from experiments.evaluation.context import EvaluationContext, Rows, Segments
-from experiments.evaluation.diagnostics import DIAGNOSTICS
+from experiments.evaluation.diagnostics import DIAGNOSTICS, NOTES
 from experiments.evaluation.ranks import TargetRanks
+from experiments.evaluation.recovery import RECOVERY
 
 ALL, NOVEL = "", "novel"
 """Subsets of the targets besides those by popularity."""
@@ -134,6 +135,7 @@ _FUNCTIONS: Mapping[str, Callable[..., object]] = {
     **ACCURACY,
     **{family: metric.function for family, metric in _LISTS.items()},
     **DIAGNOSTICS,
+    **RECOVERY,
 }
 
 
@@ -143,8 +145,9 @@ def check_family(family: str) -> None:
     Raises:
         BadInput: naming the nearest known one.
     """
-    if family not in _FUNCTIONS:
-        raise unknown_name("metric", family, _FUNCTIONS)
+    known = (*_FUNCTIONS, *NOTES)
+    if family not in known:
+        raise unknown_name("metric", family, known)
 
 
 def full_name(family: str, n: int, subset: str = ALL) -> str:
@@ -181,7 +184,7 @@ def parse_name(name: str) -> tuple[str, int, str]:
 def definition(family: str) -> str:
     """Return a family's definition in one line, which is the first of its function's docstring."""
     check_family(family)
-    return (_FUNCTIONS[family].__doc__ or "").partition("\n")[0]
+    return NOTES[family] if family in NOTES else (_FUNCTIONS[family].__doc__ or "").partition("\n")[0]
 
 
 def subset_definition(subset: str) -> str:

@@ -1,4 +1,4 @@
-"""What a study found on one dataset: the table, who is above and below whom, the pictures."""
+"""What a study found on one dataset: the table, who is above and below whom, the pictures, and the frontier."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experiments.reporting import tables
 from experiments.reporting.canvas import Plot
+from experiments.reporting.frontier import frontier
 from experiments.reporting.summary import Summary
 
 
@@ -22,9 +23,15 @@ def pictures(plots: Sequence[Plot], dataset: str | None, prefix: str = "") -> li
 
 
 def answers(summary: Summary, plots: Sequence[Plot], *, heading: str, prefix: str = "") -> list[str]:
-    """Return paragraphs: the plots of all datasets, then every dataset, below a heading where there are several."""
-    parts = pictures(plots, None, prefix)
+    """Return paragraphs: what is judged by, over all datasets, and their plots; then every dataset, under a heading.
+
+    Of one dataset there is no heading, and nothing before it.
+    """
+    parts = [tables.across(summary, metric).render("md").rstrip() for metric in summary.overview]
+    parts += pictures(plots, None, prefix)
     for dataset in summary.datasets:
         parts += [f"{heading} {dataset}"] if len(summary.datasets) > 1 else []
         parts += [table_with_verdicts(summary, dataset), *pictures(plots, dataset, prefix)]
+        at_equal = frontier(summary, dataset)
+        parts += [at_equal.render("md").rstrip()] if at_equal else []
     return parts

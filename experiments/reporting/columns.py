@@ -7,16 +7,21 @@ from collections.abc import Collection, Sequence
 from baselines.errors import unknown_name
 
 LIVE_K = "live K"
-"""The column of the mean number of live interests: a diagnostic, read from the interests and better neither way."""
+"""The column of the mean number of live interests, and so of a user's vectors and of a request's nearest-neighbour
+queries: a diagnostic, read from the interests and better neither way."""
 
 DEFAULT = (
     "recall@20", "recall@50", "ndcg@20", "recall@20:novel", "recall@50:tail80", "coverage@50", LIVE_K,
 )  # fmt: skip
 """Accuracy, long tail and coverage in one view; of these, the ones that the runs hold."""
 
+_OF_SOME = (LIVE_K, "assignment_ari")
+"""Columns that a study may wish for though none of its runs may hold them: of interests, of planted ones."""
+
 _HIGHER = (
     "recall", "precision", "hit_rate", "ndcg", "ndcg_hits", "mrr", "map", "coverage", "tail_coverage", "aplt", "aclt",
     "novelty", "ild", "div", "alpha_ndcg", "interest_coverage", "held_out_coverage",
+    "assignment_ari",
 )  # fmt: skip
 _LOWER = ("gini", "arp", "exposure_deviation")
 
@@ -44,13 +49,13 @@ def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:
         known: every metric that some run holds, and LIVE_K where some method has interests.
 
     Raises:
-        BadInput: a wanted metric that no run holds.
+        BadInput: a wanted metric that no run holds, other than those that depend on method and data.
     """
     if not wanted:
         return [metric for metric in DEFAULT if metric in known] or sorted(known)
     names = [shown_as(metric) for metric in wanted]
     for metric in names:
-        if metric not in known and metric != LIVE_K:
+        if metric not in known and metric not in _OF_SOME:
             raise unknown_name("metric", metric, known)
     return [metric for metric in names if metric in known]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from baselines.errors import BadInput
 from experiments.files import write_text
+from experiments.reporting import tables
 from experiments.reporting.answers import answers, table_with_verdicts
 from experiments.reporting.benchmarks import benchmarks
 from experiments.reporting.columns import definitions_of
@@ -19,6 +20,7 @@ from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
 from experiments.reporting.report import Report, write_report
 from experiments.reporting.runs import REFUSED, Run, Study, load_runs
+from experiments.reporting.stability import LIVE_K
 from experiments.reporting.summary import Summary
 
 _READ = (
@@ -59,7 +61,8 @@ def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
     """Write the report of every study in `results`, `document` with all main tables and plots, and README's blocks.
 
     README's block `NAME` gets the main tables of the study NAME, a block `NAME/DATASET` that of one dataset with its
-    verdicts, and a block `bench/NAME` a kept benchmark's first table, for each that README has a block for.
+    verdicts, a block `NAME:METRIC` one metric on all datasets, and a block `bench/NAME` a kept benchmark's first table,
+    for each that README has a block for.
     """
     reports = [write_report(path.parent, formats=()) for path in sorted(results.glob("*/study.json"))]
     head = "Written by `make results` from the run directories in `results/`; no number here is typed by hand."
@@ -84,15 +87,17 @@ def _section(report: Report, document: Path) -> list[str]:
 
 
 def _blocks(report: Report) -> dict[str, str]:
-    name, datasets = report.summary.study.name, list(report.summary.datasets)
-    tables = [report.main_table(dataset).render("md").strip() for dataset in datasets]
-    return {name: "\n\n".join(tables)} | {
-        f"{name}/{dataset}": table_with_verdicts(report.summary, dataset) for dataset in datasets
+    name, summary = report.summary.study.name, report.summary
+    of_each = [report.main_table(dataset).render("md").strip() for dataset in summary.datasets]
+    return {
+        name: "\n\n".join(of_each),
+        **{f"{name}/{dataset}": table_with_verdicts(summary, dataset) for dataset in summary.datasets},
+        **{f"{name}:{metric}": tables.across(summary, metric).render("md") for metric in summary.metrics},
     }
 
 
 def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:
-    """Write what is kept of one run: the columns of the table, by user those that are tested."""
+    """Write what is kept of one run: the columns of the table, by user those that are tested, and live K."""
     learnt = _curve(run.folder)
     settings = (run.folder / "config.yaml").read_bytes() if (run.folder / "config.yaml").exists() else None
     shutil.rmtree(target, ignore_errors=True)
@@ -103,7 +108,7 @@ def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str])
         (target / "metrics.jsonl.gz").write_bytes(gzip.compress(learnt, mtime=0))
     _write_compact_json(target / "run.json", run.record)
     _write_compact_json(target / "results.json", _shown(run, metrics))
-    write_compact(PerUser(run.folder), tested, target)
+    write_compact(PerUser(run.folder), [*tested, LIVE_K], target)
 
 
 def _curve(folder: Path) -> bytes | None:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.errors import BadInput
+from experiments.cli.knobs import defaults
+from experiments.registry import METHODS
 from experiments.reporting import columns
 from experiments.reporting.runs import Run
 
@@ -35,7 +37,7 @@ class Repeats:
 
     def __post_init__(self) -> None:
         for run in self.runs[1:]:
-            if (run.method, _settings(run)) != (self.method, _settings(self.runs[0])):
+            if run.method != self.method or not _same_settings(run, self.runs[0]):
                 raise BadInput(
                     f"arm '{self.arm}' on '{self.dataset}' is configured differently in {self.runs[0].folder} and "
                     f"{run.folder}: the seeds of an arm must differ in nothing else; delete the outdated runs"
@@ -100,6 +102,11 @@ class Repeats:
             self._averages[metric] = self._average(metric)
         return self._averages[metric]
 
+    def of_seed(self, metric: str, seed: int) -> NDArray[np.float64] | None:
+        """A metric of each of `users` with the seed in that place, [U] float64; None where it has no value per user."""
+        values = self.runs[seed].per_user(metric)
+        return None if values is None else values[self._orders[seed]]
+
     @cached_property
     def _averages(self) -> dict[str, NDArray[np.float64] | None]:
         return {}
@@ -119,11 +126,11 @@ class Repeats:
 
     def _average(self, metric: str) -> NDArray[np.float64] | None:
         total = np.zeros(len(self.users))
-        for run, order in zip(self.runs, self._orders, strict=True):
-            values = run.per_user(metric)
+        for seed in range(len(self.runs)):
+            values = self.of_seed(metric, seed)
             if values is None:
                 return None
-            total += values[order]
+            total += values
         return total / len(self.runs)
 
 
@@ -134,8 +141,16 @@ def mean(values: Iterable[float | None]) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _settings(run: Run) -> str:
-    return json.dumps({key: value for key, value in run.model.items() if key != "seed"}, sort_keys=True)
+def _same_settings(one: Run, other: Run) -> bool:
+    """Whether two runs of a method have the same knobs; of two ages, one that lacks a newer knob has its default."""
+    if one.model.keys() == other.model.keys():
+        return _settings(one.model) == _settings(other.model)
+    added = defaults(METHODS[one.method]) if one.method in METHODS else {}
+    return _settings({**added, **one.model}) == _settings({**added, **other.model})
+
+
+def _settings(model: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in model.items() if key != "seed"}, sort_keys=True)
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:

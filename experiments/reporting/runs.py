@@ -123,6 +123,7 @@ class Study:
         plots: what is drawn, (vertical, horizontal); empty for the default set.
         rivals: arms of which the report says who is above and who below; empty for the baseline alone.
         judged_by: the metrics of these words.
+        frontier: two curves that are held against each other at equally many vectors, or None.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Study:
     plots: Sequence[Sequence[str]] = ()
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()
+    frontier: Sequence[str] | None = None
 
     @classmethod
     def read(cls, folder: Path, runs: Sequence[Run]) -> Study:

@@ -63,6 +63,11 @@ class Summary:
         """What the study's curves vary, in words: its `x`, and what single curves vary instead."""
         return list(dict.fromkeys(filter(None, (self.study.x, *self.study.x_of.values()))))
 
+    @property
+    def overview(self) -> Sequence[str]:
+        """The metrics shown of all datasets side by side, where there are several: those that are judged by."""
+        return [metric for metric in self.study.judged_by if metric in self.metrics and len(self.datasets) > 1]
+
     @cached_property
     def pairs(self) -> Sequence[tuple[str, str]]:
         """What is drawn: (vertical, horizontal), a column against what curves vary or against another column."""

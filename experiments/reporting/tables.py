@@ -7,35 +7,42 @@ from typing import Any
 
 from experiments.reporting.columns import LIVE_K, better
 from experiments.reporting.comparison import Comparison
-from experiments.reporting.repeats import leaves, mean
+from experiments.reporting.repeats import Repeats, leaves, mean
 from experiments.reporting.runs import Run
+from experiments.reporting.stability import between_seeds
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Cell, Emphasis, Table
 
 WALL_PARTS = ("fit", "evaluate", "total")
+SERVING = ("extraction", "retrieval")
 
 
 def main(summary: Summary) -> Table:
     """Accuracy, long tail and coverage of every arm; nothing that depends on the machine, so it can be repeated."""
-    signs: dict[tuple[str, str, str], str] = {}
-    for found in (found for found in summary.against_baseline if found.significant):
-        signs[_key(found)] = "↑" if found.difference > 0 else "↓"
-    for found in (found for found in summary.best_against_second if found.significant):
-        signs[_key(found)] = signs.get(_key(found), "") + "†"
+    signs = _signs(summary)
     rows = []
     for dataset, arms in summary.datasets.items():
-        cells = []  # by metric, then by arm
-        for metric in summary.metrics:
-            places = ranked([repeats.mean(metric) for repeats in arms], better(metric))
-            cells.append(
-                [
-                    Cell(arm.mean(metric), arm.spread(metric), place, signs.get((dataset, arm.arm, metric), ""))
-                    for arm, place in zip(arms, places, strict=True)
-                ]
-            )
+        cells = [_cells(arms, metric, signs) for metric in summary.metrics]  # by metric, then by arm
         rows += [[dataset, arm.arm, *row] for arm, row in zip(arms, zip(*cells, strict=True), strict=True)]
     columns = ["arm", *summary.metrics]
     return _by_dataset(summary, columns, rows, title=_main_title(summary), digits={LIVE_K: 2})
+
+
+def across(summary: Summary, metric: str) -> Table:
+    """One metric of every arm, a column for each dataset, as the main table gives it."""
+    signs = _signs(summary)
+    cells = {
+        (arm.arm, dataset): cell
+        for dataset, arms in summary.datasets.items()
+        for arm, cell in zip(arms, _cells(arms, metric, signs), strict=True)
+    }
+    run = {arm for arm, _ in cells}
+    arms = [arm for arm in dict.fromkeys([*summary.study.arms, *(arm for arm, _ in cells)]) if arm in run]
+    rows = [[arm, *(cells.get((arm, dataset)) for dataset in summary.datasets)] for arm in arms]
+    title = _main_title(summary).replace(": ", f": {metric}, ", 1)
+    return Table(
+        ["arm", *summary.datasets], rows, title, dict.fromkeys(summary.datasets, 2) if metric == LIVE_K else {}
+    )
 
 
 def groups(summary: Summary) -> dict[str, Table]:
@@ -77,30 +84,41 @@ def interests(summary: Summary) -> Table | None:
         name
         for arm in having
         for name, value in (arm.runs[0].interests or {}).items()
-        if not isinstance(value, Mapping)
+        if value is not None and not isinstance(value, Mapping)
     )
+    stable = [between_seeds(arm) for arm in having]
     rows: list[list[object]] = []
     for arm in having:
         told = [mean((run.interests or {}).get(name) for run in arm.runs) for name in flags]
         rows.append([arm.dataset, arm.arm, arm.mean(LIVE_K), *map(arm.mean, per_user), *told])
     columns = ["arm", LIVE_K, *(name.replace("_", " ") for name in (*per_user, *flags))]
     title = "Interest diagnostics of the test users, averaged over seeds"
+    if any(value is not None for value in stable):
+        rows = [[*row, value] for row, value in zip(rows, stable, strict=True)]
+        columns.append("K between seeds")
+        title += "; K between seeds: correlation over users of live K with one seed and with another"
     return _by_dataset(summary, columns, rows, title=title, digits={LIVE_K: 2, "collapsed": 2})
 
 
 def cost(summary: Summary) -> Table:
     """What each arm costs, averaged over seeds. These figures depend on the machine."""
-    columns = ["parameters", *(f"{part} (s)" for part in WALL_PARTS), "peak memory (MB)"]
+    columns = ["parameters", "step (ms)", *(f"{part} (s)" for part in WALL_PARTS), "peak memory (MB)"]
+    serving = [verb for verb in SERVING if any("microseconds_per_user" in run.record for run in summary.runs)]
     rows = []
     for arm in summary.repeats:
         records = [run.record for run in arm.runs]
         seconds = [mean((record.get("wall_seconds") or {}).get(part) for record in records) for part in WALL_PARTS]
-        n_parameters, megabytes = (
-            mean(record.get(key) for record in records) for key in ("n_parameters", "peak_memory_mb")
+        n_parameters, step, megabytes = (
+            mean(record.get(key) for record in records) for key in ("n_parameters", "step_seconds", "peak_memory_mb")
         )
-        rows.append([arm.dataset, arm.arm, n_parameters, *seconds, megabytes])
-    digits = {name: 1 if "(s)" in name else 0 for name in columns}
+        step_ms = None if step is None else 1e3 * step
+        took = [mean((record.get("microseconds_per_user") or {}).get(verb) for record in records) for verb in serving]
+        rows.append([arm.dataset, arm.arm, n_parameters, step_ms, *seconds, megabytes, *took])
+    columns += [f"{verb} (µs/user)" for verb in serving]
+    digits = {name: 1 if "s)" in name else 0 for name in columns}
     title = "Cost of a run, averaged over seeds; depends on the machine"
+    if serving:
+        title += ". A user has as many vectors, and a request as many nearest-neighbour queries, as interests: live K"
     return _by_dataset(summary, ["arm", *columns], rows, title=title, digits=digits)
 
 
@@ -177,6 +195,25 @@ def _main_title(summary: Summary) -> str:
     if any(found.significant for found in summary.best_against_second):
         title += "; † best differs from second"
     return title
+
+
+def _signs(summary: Summary) -> dict[tuple[str, str, str], str]:
+    """Return the marks of significance by dataset, arm and metric."""
+    signs: dict[tuple[str, str, str], str] = {}
+    for found in (found for found in summary.against_baseline if found.significant):
+        signs[_key(found)] = "↑" if found.difference > 0 else "↓"
+    for found in (found for found in summary.best_against_second if found.significant):
+        signs[_key(found)] = signs.get(_key(found), "") + "†"
+    return signs
+
+
+def _cells(arms: Sequence[Repeats], metric: str, signs: Mapping[tuple[str, str, str], str]) -> list[Cell]:
+    """Return one metric of the arms of a dataset."""
+    places = ranked([arm.mean(metric) for arm in arms], better(metric))
+    return [
+        Cell(arm.mean(metric), arm.spread(metric), place, signs.get((arm.dataset, arm.arm, metric), ""))
+        for arm, place in zip(arms, places, strict=True)
+    ]
 
 
 def _key(found: Comparison) -> tuple[str, str, str]:

@@ -28,7 +28,8 @@ STUDY = StudyDefinition(
             f"{name}_repeats": {"method": name, "scoring": {"repeats": "learned"}}
             for name in ("mean_pooling", "sasrec", "comirec_sa")
         },
-        **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "sparse_routing", "codebook_routing")},
+        **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "pinnersage")},
+        **{name: {"method": name} for name in ("sparse_routing", "codebook_routing")},
         **{name: {"method": name} for name in ("diffusion_posterior", "diffusion_set")},
     },
     baseline="item_knn",

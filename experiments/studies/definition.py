@@ -16,6 +16,8 @@ STUDIES = {
     "aggregation": "experiments.studies.aggregation",
     "similarity": "experiments.studies.similarity",
     "fixed_vs_adaptive_k": "experiments.studies.fixed_vs_adaptive_k",
+    "routing": "experiments.studies.routing",
+    "planted_spread": "experiments.studies.planted_spread",
     "diffusion_long_tail": "experiments.studies.diffusion_long_tail",
 }
 """name -> module with a `STUDY`; a new study is its file and one line here."""
@@ -46,6 +48,8 @@ class StudyDefinition:
         rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
             curves where it lies on one. Empty = the baseline alone.
         judged_by: the metrics of these words.
+        frontier: two curves, (one, other): the report says how much higher the first lies at equally many vectors, on
+            the metrics of `judged_by`. None = nothing of the kind.
         common: settings of all arms, as far as an arm's method knows them.
     """
 
@@ -60,6 +64,7 @@ class StudyDefinition:
     plots: tuple[tuple[str, str], ...] = ()
     rivals: tuple[str, ...] = ()
     judged_by: tuple[str, ...] = ("recall@20", "recall@50")
+    frontier: tuple[str, str] | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -10,11 +10,18 @@ silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one tra
 the rule's distance. `as_any_*` score items of the history like any others, as published work does: there a preset K is
 worth more, since fine clusters remember what is taken again.
 
+Fixed K by published extractors in the same settings (`mind_k*`, `comirec_*_k*`, `remi_k*`): of each method, as of the
+clusters, the K that is best on validation is its result. References: item-kNN, EASE^R, SASRec as it is trained best.
+Rivals in adapting: `pinnersage` (medoids of Ward's clusters, of which three are drawn or all serve, on a table that was
+trained with one vector), Ward's linkage trained with, every item an interest, gates of eight slots that are learned by
+Gumbel noise or by entmax (expected to close: training rewards K = 1), sparse routing, the codebook. What else an
+interest may be made of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in the
+clusters, and a share of the whole history that is each user's own (`cohesion`).
+
 The settings of training are those of the method, the same for all arms and logs, near what tuning found for MIND and
 ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
 
-Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: about 25 CPU minutes a seed on
-amazon-beauty.
+Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: about an hour of CPU a seed on amazon-beauty.
 """
 
 from typing import Any
@@ -24,9 +31,13 @@ from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
 from experiments.training.config import HORIZON
 
-_PRESET = (1, 2, 4, 8, 16)
+_PRESET = (1, 2, 4, 6, 8, 16)
+_PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
+_PUBLISHED_K = (1, 4, 8)
+_SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
+_READ = 20  # behaviours of a history
 _VECTORS = "live_k"
 _ENCODER = {"n_layers": 1, "n_heads": 2, "dropout": 0.0}  # as in `adaptive_sequence`
 
@@ -60,19 +71,36 @@ STUDY = StudyDefinition(
         "mean_pairwise_cosine",
     ),
     arms={
-        **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "comirec_sa", "sparse_routing")},
+        **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "ease")},
+        **{name: {"method": name} for name in ("comirec_sa", "sparse_routing", "codebook_routing", "sasrec")},
+        **{
+            f"{name}_k{k}": {"method": name, "model": {"n_interests": k}}
+            for name in _PUBLISHED
+            for k in _PUBLISHED_K
+            if (name, k) != ("comirec_sa", 4)  # which is `comirec_sa`
+        },
         **{f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET},
         **{_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES},
         "by_chance": _clusters(rule="by_chance"),
         "log_length": _clusters(rule="log_length"),
         "fixed_k4_whole": _preset(4),
         "adaptive_no_whole": _clusters(whole_share=0.0),
+        "every_item": _preset(_READ, whole_share=0.0),
+        "gate": _preset(_SLOTS, kept="gumbel", whole_share=0.0),
+        "entmax": _preset(_SLOTS, kept="entmax", whole_share=0.0),
+        "pinnersage": {"method": "pinnersage"},
+        "pinnersage_all": {"method": "pinnersage", "model": {"n_served": 0}},
+        "ward": _clusters(linkage="ward", max_distance=1.0),
+        "cohesion": _clusters(whole_share="cohesion"),
+        "contextual": _clusters(pooled="contextual"),
         "silhouette": _clusters(rule="silhouette"),
         "gap": _clusters(rule="gap"),
         "hdbscan": _clusters(rule="hdbscan"),
+        **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in ("shared", "nearest", "dropped")},
+        "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
         "sequence_alone": {"method": "sasrec", "model": _ENCODER, "training": {"positions": "one", "batch_size": 256}},
         "adaptive_sequence": {"method": "adaptive_sequence"},
-        **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in _PRESET[:4]},
+        **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in (1, 2, 4, 8)},
         "as_any_adaptive": _as_any(_clusters()),
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
     },
@@ -85,7 +113,8 @@ STUDY = StudyDefinition(
         "adaptive, by distance": {_distance(d): d for d in _DISTANCES},
     },
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
+    frontier=("adaptive, by distance", "preset K"),
     common={
-        **nest({**METHODS["adaptive"].settings, "scoring.max_history": 20, "training.max_steps": HORIZON}),
+        **nest({**METHODS["adaptive"].settings, "scoring.max_history": _READ, "training.max_steps": HORIZON}),
     },
 )

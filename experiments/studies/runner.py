@@ -41,6 +41,7 @@ def plan(
     seeds: int,
     overrides: Iterable[Mapping[str, Any]],
     tuned: Callable[[str], Mapping[str, Any]] | None = None,
+    only: Collection[str] = (),
 ) -> list[Cell]:
     """Resolve every run: the arm's settings over `overrides`, the study's common ones, the tuned ones, the defaults.
 
@@ -52,12 +53,16 @@ def plan(
         seeds: how many seeds, from 0.
         overrides: settings from the command line, nested or with dotted keys; the later ones win.
         tuned: a method's tuned settings, nested, by its name; None = every arm starts from the defaults.
+        only: the arms that are run; empty = all.
 
     Raises:
-        BadInput: no seed, a key that no arm knows, or one that the study itself decides.
+        BadInput: no seed, an arm that there is not, a key that no arm knows, or one that the study itself decides.
     """
     if seeds < 1:
         raise BadInput(f"--seeds must be at least 1, got {seeds}.")
+    for arm in only:
+        if arm not in study.arms:
+            raise unknown_name("arm", arm, study.arms)
     known = {arm: accepted(settings) for arm, settings in study.arms.items()}
     every = set().union(*known.values())
     arms = {arm: flatten(settings, every) for arm, settings in study.arms.items()}
@@ -71,10 +76,11 @@ def plan(
         if key not in every:
             raise unknown_name("key", key, every)
     shared = flatten(study.common, every) | wanted
-    start = {arm: flatten(tuned(s["method"]), every) if tuned else {} for arm, s in arms.items()}
+    chosen = {arm: settings for arm, settings in arms.items() if not only or arm in only}
+    start = {arm: flatten(tuned(s["method"]), every) if tuned else {} for arm, s in chosen.items()}
     cells = []
     for seed in range(seeds):
-        for arm, settings in arms.items():
+        for arm, settings in chosen.items():
             stochastic = find_method(settings["method"]).kind == "extractor"
             if stochastic or not seed:
                 given = {key: value for key, value in shared.items() if key in known[arm]}

@@ -56,6 +56,7 @@ class FitResult:
         rows: one per validation: step, mean loss terms since the last one (each unweighted, and their weighted sum),
             validation metric.
         seconds: wall time by phase (data, forward, backward, optimiser, validate) of this process.
+        n_timed: the steps that these seconds are of: fewer than `n_steps` where a run was resumed.
     """
 
     best_step: int
@@ -63,6 +64,13 @@ class FitResult:
     n_steps: int
     rows: list[Row]
     seconds: dict[str, float]
+    n_timed: int
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Mean wall time of a step, validations left out; None where this process made none."""
+        spent = sum(seconds for phase, seconds in self.seconds.items() if phase != "validate")
+        return spent / self.n_timed if self.n_timed else None
 
 
 def fit(
@@ -163,7 +171,8 @@ def fit(
                 bar.set_postfix({**shown, "users/s": f"{users_per_second:.0f}"})
     model.load_state_dict(state.best_model)
     model.eval()
-    return FitResult(state.best_step, state.best_value, state.step, state.rows, watch.seconds)
+    n_timed = state.step - first_step
+    return FitResult(state.best_step, state.best_value, state.step, state.rows, watch.seconds, n_timed)
 
 
 def _remember(state: FitState, model: Recommender, value: float, row: Row) -> None:

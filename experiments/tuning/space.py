@@ -101,6 +101,7 @@ OWN: Mapping[str, tuple[Dimension, ...]] = {
         one_of("model.balance_rate", 0.0, 1.0),
     ),
     "codebook_routing": (one_of("model.n_codes", 16, 32, 64),),
+    "pinnersage": (Number("model.max_distance", 0.2, 4.0, log=True), one_of("model.n_served", 3, 0)),
     "adaptive_sequence": (one_of("model.n_layers", 1, 2), Number("model.encoder_dropout", 0.0, 0.5)),
     "diffusion_posterior": (one_of("model.n_samples", 8, 16, 32), *_GENERATED),
     "diffusion_set": (one_of("model.n_samples", 4, 8, 16), *_GENERATED),

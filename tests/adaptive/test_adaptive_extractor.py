@@ -151,10 +151,97 @@ def test_the_state_of_a_transformer_joins_the_whole_and_every_user_has_it() -> N
         assert found.log_weight[b, -1] == 0, "half of the importance"
 
 
+def test_wards_linkage_cuts_another_tree() -> None:
+    users = draw_users(4)
+    found = AdaptiveExtractor(D, L, linkage="ward", max_distance=0.5, whole_share=0.0)(*batch(users))
+    for b, user in enumerate(users):
+        if len(user) > 1:
+            height = math.sqrt(2 * 0.5)  # scipy's and scikit-learn's is the root of twice the sum of squares
+            textbook = AgglomerativeClustering(None, linkage="ward", distance_threshold=height).fit(user.astype(float))
+            assert found.n_live[b] == textbook.n_clusters_
+
+
+def test_with_room_for_all_every_item_is_an_interest() -> None:
+    users = draw_users(5)
+    users[0] = users[0][[0] * len(users[0])]
+    found = AdaptiveExtractor(D, L, rule="fixed", max_interests=L, whole_share=0.0)(*batch(users))
+    assert found.n_live.tolist() == [1, *map(len, users[1:])]
+    torch.testing.assert_close(found.vectors[1][: len(users[1])].flip(0), torch.from_numpy(users[1]) * math.sqrt(D))
+
+
+def test_persistent_clusters_weigh_more_by_a_learned_factor() -> None:
+    history, mask = batch([planted(np.random.default_rng(6), [6, 6, 6], spread=0.2, D=D)[0][:L]])
+    knobs = {"rule": "hdbscan", "noise": "nearest", "whole_share": 0.0}
+    plain, persistent = (AdaptiveExtractor(D, L, persistent=p, **knobs) for p in (False, True))  # type: ignore[arg-type]
+    torch.testing.assert_close(persistent(history, mask).log_weight, plain(history, mask).log_weight)
+    assert persistent.of_persistence is not None
+    with torch.no_grad():
+        persistent.of_persistence.fill_(3.0)
+    found = persistent.cluster(history[mask], mask)
+    assert found.persistence is not None
+    lasting = torch.stack([found.persistence[found.labels == k].max() for k in range(int(found.labels.max()) + 1)])
+    expected = (plain(history, mask).log_weight[0] + 3 * lasting).log_softmax(0)
+    torch.testing.assert_close(persistent(history, mask).log_weight[0], expected)
+
+
+def test_the_states_of_a_transformer_join_what_is_pooled_and_not_what_is_clustered() -> None:
+    history, mask = batch(draw_users(0))
+    extractor = with_random_parameters(pooled="contextual", whole_share=0.0, max_distance=0.5)
+    plain = AdaptiveExtractor(D, L, whole_share=0.0, max_distance=0.5).eval()
+    plain.of_clusters.load_state_dict(extractor.of_clusters.state_dict())
+    assert extractor.context is not None
+    joined = history + extractor.context.states(history, mask)
+    found, expected = extractor(history, mask), plain(joined, mask, history)
+    torch.testing.assert_close(found.vectors[found.mask], expected.vectors[expected.mask])
+    torch.testing.assert_close(found.assignment, plain(history, mask).assignment)
+
+
+def test_while_it_warms_up_everybody_has_one_interest_in_training_as_in_serving() -> None:
+    history, mask = batch(draw_users(0))
+    extractor = AdaptiveExtractor(D, L, max_distance=0.5, warm_up=2)
+    assert (extractor.eval()(history, mask).n_live == 1).all()
+    for _ in range(2):
+        assert (extractor.train()(history, mask).n_live == 1).all()
+    assert (extractor.eval()(history, mask).n_live > 1).any()
+
+
+def test_a_share_of_the_whole_by_cohesion_is_one_of_k_for_k_interests_at_right_angles() -> None:
+    users = [np.repeat(np.eye(D, dtype=np.float32)[:k], 20 // k, axis=0) for k in (2, 4, 5)]
+    close = np.eye(D, dtype=np.float32)[:2] * 0.05 + np.float32(1)
+    users.append(np.repeat(close / np.linalg.norm(close, axis=1, keepdims=True), 10, axis=0))
+    found = AdaptiveExtractor(D, L, rule="fixed", whole_share="cohesion")(*batch(users))
+    share = found.log_weight[:, -1].detach().sigmoid()
+    expected = [(20 / k) / (1 + 20) for k in (2, 4, 5)]
+    torch.testing.assert_close(share[:3], torch.tensor(expected), rtol=1e-4, atol=1e-5)
+    assert share[3] == pytest.approx(20 / 21, rel=1e-2)
+
+
+def test_what_became_of_a_user_is_noted_in_evaluation_alone() -> None:
+    rng = np.random.default_rng(7)
+    one = np.eye(D, dtype=np.float32)[:1]
+    users = [np.repeat(one, 5, axis=0), np.eye(D, dtype=np.float32)[:L], planted(rng, [6] * 3, D=D)[0]]
+    history, mask = batch(users)
+    extractor = AdaptiveExtractor(D, L, rule="hdbscan", max_interests=2, min_cluster_size=3, noise="nearest").eval()
+    notes = {name: values.tolist() for name, values in extractor(history, mask).notes.items()}
+    assert notes["one_item"] == [1, 0, 0]
+    assert notes["no_dense_group"][0] == 0
+    assert notes["no_dense_group"][2] == 0
+    assert notes["capped"] == [0, 0, 1]
+    assert notes["noise_share"][0] == 1
+    assert extractor.train()(history, mask).notes == {}
+    cut = AdaptiveExtractor(D, L, max_interests=2).eval()(history, mask).notes
+    assert {name: values.tolist() for name, values in cut.items()} == {"one_item": [1, 0, 0], "capped": [0, 1, 1]}
+
+
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
         ({"rule": "distanse"}, "distance"),
+        ({"linkage": "wards"}, "ward"),
+        ({"kept": "gumbl"}, "gumbel"),
+        ({"pooled": "contextul"}, "contextual"),
+        ({"whole_share": "cohesive"}, "cohesion"),
+        ({"warm_up": -1}, "warm_up"),
         ({"noise": "nearset"}, "nearest"),
         ({"max_interests": 0}, "max_interests"),
         ({"whole_share": 1.0}, "whole_share"),

@@ -96,6 +96,19 @@ def test_a_user_is_clustered_as_if_alone_in_whatever_order_users_come(
         assert set(labels[place]) - {-1} == set(range(found.n_clusters[place + 1]))
 
 
+@pytest.mark.parametrize("n_threads", [2, 3, 50])
+def test_threads_change_no_bit(n_threads: int) -> None:
+    sizes: dict[str, Any] = {"min_cluster_size": 2, "min_samples": 2}
+    rng = np.random.default_rng(6)
+    for users in ([], [lifelike(rng, n, repeats=True) for n in range(1, 40)]):
+        vectors, starts = pack([np.zeros((0, 32), np.float32), *users])
+        one = batched_hdbscan(vectors, starts, **sizes)
+        several = batched_hdbscan(vectors, starts, **sizes, n_threads=n_threads)
+        np.testing.assert_array_equal(one.labels, several.labels)
+        np.testing.assert_array_equal(one.n_clusters, several.n_clusters)
+        np.testing.assert_array_equal(one.persistence, several.persistence)
+
+
 def test_the_order_of_behaviours_does_not_matter_where_nothing_is_tied() -> None:
     sizes: dict[str, Any] = {"min_cluster_size": 3, "min_samples": 1}
     rng = np.random.default_rng(5)

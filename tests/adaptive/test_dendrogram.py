@@ -1,4 +1,4 @@
-"""The compiled average linkage is scipy's, and a cut is what cutting scipy's tree gives."""
+"""The compiled linkages are scipy's, and a cut is what cutting scipy's tree gives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from adaptive_mi.dendrogram import Dendrograms, Floats, average_linkage
+from adaptive_mi.dendrogram import Dendrograms
+from adaptive_mi.density import Floats
+from adaptive_mi.linkage import average_linkage, ward_linkage
 from baselines.errors import BadInput
 
 
@@ -56,6 +58,38 @@ def test_heights_and_cuts_are_those_of_scipy(lengths: list[int], width: int, n_c
         tree = linkage(squareform(distance, checks=False), "average")
         np.testing.assert_allclose(trees.heights[first : last - 1], tree[:, 2], atol=2e-6)
         assert same_partition(labels[first:last], fcluster(tree, wanted[b], "maxclust"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    width=st.sampled_from([11, 16, 64, 65]),
+    n_clusters=st.integers(1, 9),
+    seed=st.integers(0, 10_000),
+)
+def test_wards_heights_are_half_the_squares_of_scipys(
+    lengths: list[int], width: int, n_clusters: int, seed: int
+) -> None:
+    users = [draw(n, width, seed + i) for i, n in enumerate(lengths)]
+    trees = ward_linkage(np.concatenate(users), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    wanted = np.minimum(n_clusters, lengths)
+    labels = trees.cut(wanted)
+    for b, user in enumerate(users):
+        first, last = trees.starts[b], trees.starts[b + 1]
+        assert trees.heights[last - 1] == np.inf
+        if len(user) > 1:
+            tree = linkage(user.astype(float), "ward")
+            np.testing.assert_allclose(trees.heights[first : last - 1], tree[:, 2] ** 2 / 2, rtol=1e-5, atol=1e-5)
+            assert same_partition(labels[first:last], fcluster(tree, wanted[b], "maxclust"))
+
+
+@pytest.mark.parametrize("n", [2, 5, 50])
+def test_wards_tree_joins_the_same_item_at_no_height_and_alone_as_among_others(n: int) -> None:
+    same, other = np.repeat(draw(1, 64, 0), n, axis=0), draw(n, 64, 1, repeat=True)
+    trees = ward_linkage(np.concatenate([same, other]), np.array([0, n, 2 * n]))
+    assert (trees.heights[: n - 1] < 1e-6).all()
+    assert trees.n_distinct.tolist() == [1, (n + 1) // 2]
+    np.testing.assert_array_equal(ward_linkage(other, np.array([0, n])).heights, trees.heights[n:])
 
 
 def test_as_many_clusters_are_below_a_height_as_the_cut_there_has() -> None:

@@ -8,8 +8,10 @@ from histories import lifelike, pack, parts, planted, unit
 from scipy.spatial.distance import pdist
 
 from adaptive_mi import gap_statistic
-from adaptive_mi.dendrogram import Dendrograms, Floats, average_linkage
+from adaptive_mi.dendrogram import Dendrograms
+from adaptive_mi.density import Floats
 from adaptive_mi.gap_statistic import GapReference, gap_k, log_dispersions, uniform_reference
+from adaptive_mi.linkage import average_linkage
 from baselines.errors import BadInput
 
 D = 32

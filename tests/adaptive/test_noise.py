@@ -19,6 +19,7 @@ VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1).astype(np.float32)
     ("rule", "labels"),
     [
         ("alone", [0, 1, 2, 0, 2, 1, 0, 0]),  # the same item twice stands alone once
+        ("shared", [0, 1, 2, 0, 2, 0, 0, 0]),  # all noise is one interest, the only one where there is no cluster
         ("nearest", [0, 1, 1, 0, 1, 0, 0, 0]),  # and who has no cluster has one interest
         ("dropped", [0, 1, -1, 0, -1, 0, 0, 0]),
     ],

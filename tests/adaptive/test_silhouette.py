@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
-from adaptive_mi.dendrogram import Dendrograms, Floats, average_linkage
+from adaptive_mi.dendrogram import Dendrograms
+from adaptive_mi.density import Floats
+from adaptive_mi.linkage import average_linkage
 from adaptive_mi.silhouette import mean_silhouettes, silhouette_k
 from baselines.errors import BadInput
 

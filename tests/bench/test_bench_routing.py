@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.errors import BadInput
+from baselines.extractors.comirec import ComiRecDR
 from experiments.bench import routing
 from experiments.bench.routing import CONTENDERS, YARDSTICK, Cell, bench_routing, growth
 
@@ -25,6 +27,31 @@ def test_every_method_has_a_row_at_every_size_beside_the_yardstick() -> None:
         assert all(float(str(number)) >= 0 for number in row[1:])
         assert row[0] != YARDSTICK or row[6] == 1
     assert [row[0] for row in fitted.rows] == list(CONTENDERS)
+
+
+@pytest.mark.parametrize("name", ["comirec_sa", "comirec_dr-1", "comirec_dr-3", "comirec_dr-3-per_position", "mind"])
+def test_multiply_adds_are_those_that_torch_counts(name: str) -> None:
+    cell = Cell(12, 3, 8)
+    extractor = CONTENDERS[name].make(cell).train()
+    history, mask = torch.randn(5, 12, 8), torch.ones(5, 12, dtype=torch.bool)
+    with FlopCounterMode(display=False) as counter:
+        extractor(history, mask)
+    assert counter.get_total_flops() / 2 / 5 == CONTENDERS[name].multiply_adds(12, 3, 8, 3.0)
+
+
+def test_what_is_compiled_stands_in_columns_of_its_own_and_what_cannot_be_is_left_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, *_: object) -> None:
+            raise RuntimeError
+
+    monkeypatch.setattr(torch, "compile", lambda it, **_: Broken() if isinstance(it, ComiRecDR) else it)
+    cells, _ = bench_routing([6], [2], [8], methods=["comirec_dr-3"], compiled=True)
+    compiled = {str(row[0]): row[9:] for row in cells.rows}
+    assert compiled["comirec_dr-3"] == [None, None]
+    assert all(float(str(number)) > 0 for number in compiled[YARDSTICK])
+    assert len(cells.columns) == 11
 
 
 def test_growth_is_the_exponent_that_times_were_made_with() -> None:

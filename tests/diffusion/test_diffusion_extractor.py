@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adaptive_mi.dendrogram import average_linkage
+from adaptive_mi.linkage import average_linkage
 from baselines.errors import BadInput
 from baselines.interests import Interests
 from diffusion_mi.clean_sets import clean_sets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.stats import entropy
 
 from baselines.interests import Interests
 from experiments.evaluation.config import EvaluationConfig
-from experiments.evaluation.diagnostics import InterestSummary, diagnose
+from experiments.evaluation.diagnostics import DIAGNOSTICS, NOTES, InterestSummary, diagnose
 
 
 def random_interests(seed: int, B: int = 9, K: int = 5, L: int = 6) -> Interests:
@@ -42,6 +43,26 @@ def test_every_diagnostic_equals_its_slow_twin() -> None:
         assert found["effective_rank"][b] == pytest.approx(np.exp(entropy(np.linalg.svd(vectors)[1])), rel=1e-6)
         assert found["effective_k"][b] == pytest.approx(np.exp(entropy(shares)), rel=1e-5)
         assert found["dominant_share"][b] == pytest.approx(shares.max(), rel=1e-5)
+        assert found["held_k"][b] == (mass > 0).sum()
+
+
+def test_what_a_method_notes_of_users_is_told_with_the_diagnostics() -> None:
+    noted = replace(random_interests(0), notes={"noise_share": torch.arange(9) / 9})
+    found = diagnose(noted)
+    np.testing.assert_allclose(found.pop("noise_share"), np.arange(9) / 9)
+    assert found.keys() == DIAGNOSTICS.keys()
+    assert all(len(text) > 20 and text.endswith(".") for text in NOTES.values())
+
+
+def test_agreement_with_planted_k_counts_interests_that_hold_a_behaviour() -> None:
+    """Three live interests, of which the last is the whole history and holds none."""
+    assignment = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[1, 0, 0], [1, 0, 0]]])
+    interests = Interests(torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 3), assignment)
+    summary = InterestSummary.of(diagnose(interests), EvaluationConfig(), np.array([2, 4]))
+    assert summary.k_found == 0.5
+    assert summary.k_correlation == pytest.approx(-1)
+    unknown = InterestSummary.of(diagnose(interests), EvaluationConfig())
+    assert unknown.k_found is unknown.k_correlation is None
 
 
 def test_garbage_in_dead_slots_changes_no_diagnostic() -> None:
@@ -53,16 +74,18 @@ def test_garbage_in_dead_slots_changes_no_diagnostic() -> None:
         clean.log_weight.masked_fill(dead, torch.inf),
         clean.assignment.masked_fill(dead[:, None], torch.nan),
     )
-    for name, values in diagnose(clean).items():
-        np.testing.assert_array_equal(values, diagnose(dirty)[name], err_msg=name)
+    planted = np.arange(54, dtype=np.int32).reshape(9, 6) % 4
+    for name, values in diagnose(clean, planted).items():
+        np.testing.assert_array_equal(values, diagnose(dirty, planted)[name], err_msg=name)
 
 
 def test_the_order_of_interests_changes_no_diagnostic() -> None:
     one = random_interests(2)
     order = torch.tensor([3, 0, 4, 2, 1])
     other = Interests(one.vectors[:, order], one.mask[:, order], one.log_weight[:, order], one.assignment[:, :, order])
-    for name, values in diagnose(one).items():
-        np.testing.assert_allclose(values, diagnose(other)[name], rtol=1e-6, err_msg=name)
+    planted = np.arange(54, dtype=np.int32).reshape(9, 6) % 4
+    for name, values in diagnose(one, planted).items():
+        np.testing.assert_allclose(values, diagnose(other, planted)[name], rtol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize(("spread", "collapsed"), [(0.0, True), (0.01, True), (10.0, False)])

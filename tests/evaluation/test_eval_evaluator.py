@@ -9,10 +9,12 @@ import pytest
 import slow_twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
 
 from baselines.errors import BadInput
 from baselines.ranker import Ranking
 from experiments.evaluation.config import EvaluationConfig
+from experiments.evaluation.context import PlantedAssignment
 from experiments.evaluation.evaluator import evaluate, quick
 
 CONFIG = EvaluationConfig(cutoffs=(1, 3, 8), head_share=0.25, mid_share=0.35, alpha=0.25, batch_size=3)
@@ -156,6 +158,38 @@ def test_users_are_grouped_by_activity_and_by_true_interests_or_category_entropy
         inside = planted.per_user["recall@5"][true_k == group.low]
         assert group.n_users == len(inside)
         assert group.means["recall@5"] == pytest.approx(np.nanmean(inside))
+
+
+@pytest.mark.parametrize("max_history", [None, 6])
+def test_planted_interests_are_held_against_the_behaviours_that_the_method_read(max_history: int | None) -> None:
+    """The method of `slow_twins` gives a behaviour to interest (item mod 3), where that lives for the user."""
+    world = slow_twins.random_world(9, n_users=40)
+    rng = np.random.default_rng(0)
+    of_each = [rng.integers(-1, 3, len(history) + 2) for history in world.histories]  # histories are beginnings
+    offsets = np.cumsum([0, *map(len, of_each)])
+    planted = PlantedAssignment(np.concatenate(of_each).astype(np.int32), offsets)
+    ranker = slow_twins.ScoreRanker(world, interests=True, max_history=max_history)
+    context = dataclasses.replace(world.context(), planted=planted)
+    order = rng.permutation(40).tolist()
+    found = evaluate(ranker, world.users(order), context, CONFIG)
+    expected = []
+    for user in order:
+        n = len(world.histories[user])
+        live = {0, *[1] * (user % 2 == 0), *[2] * (user % 3 == 0)}
+        pairs = [*zip(world.histories[user], of_each[user][:n].tolist(), strict=True)][-(max_history or n) :]
+        pairs = [(item % 3, true) for item, true in pairs if item % 3 in live and true >= 0]
+        given_to, true = zip(*pairs, strict=True) if len(pairs) > 1 else ((), ())
+        expected.append(adjusted_rand_score(true, given_to) if true else np.nan)
+    np.testing.assert_allclose(found.per_user["assignment_ari"], expected, atol=1e-12)
+    assert found.means()["assignment_ari"] == pytest.approx(np.nanmean(expected))
+    assert "planted" in found.definitions()["assignment_ari"]
+
+
+def test_without_planted_interests_nothing_is_said_of_them() -> None:
+    world = slow_twins.random_world(9)
+    found = evaluate(slow_twins.ScoreRanker(world, interests=True), world.users(), world.context(), CONFIG)
+    assert "assignment_ari" not in found.per_user
+    assert "assignment_ari" not in found.definitions()
 
 
 @pytest.mark.parametrize(

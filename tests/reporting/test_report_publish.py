@@ -168,6 +168,25 @@ def test_readme_gets_the_tables_it_has_blocks_for_and_the_document_gets_all(tmp_
     assert all((tmp_path / link).exists() for link in links)
 
 
+def test_readme_may_show_one_metric_on_all_datasets_as_the_main_tables_give_it(tmp_path: Path) -> None:
+    fabricate_definition(tmp_path / "runs" / "compare", find_study("compare"), datasets=("one", "two"))
+    keep(tmp_path / "runs" / "compare", tmp_path / "results")
+    readme, document = tmp_path / "README.md", tmp_path / "RESULTS.md"
+    readme.write_text("<!-- BEGIN compare:recall@50 -->\n<!-- END compare:recall@50 -->\n")
+    publish(tmp_path / "results", document, readme)
+    header, _, *rows = [line for line in readme.read_text().splitlines() if line.startswith("|")]
+    assert [entry.strip() for entry in header.strip("|").split("|")] == ["arm", "one", "two"]
+    assert len(rows) == len(find_study("compare").arms)
+    for dataset, column in (("one", 1), ("two", 2)):
+        main = write_report(tmp_path / "results" / "compare").main_table(dataset)
+        place = list(main.columns).index("recall@50")
+        shown = {
+            line.split("|")[1].strip(): line.split("|")[place + 1].strip() for line in main.render().splitlines()[4:]
+        }
+        assert {row.split("|")[1].strip(): row.split("|")[column + 1].strip() for row in rows} == shown
+    assert document.read_text().index("recall@50, test users") < document.read_text().index("### one")
+
+
 def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     keep(fabricate_study(tmp_path / "runs" / "s"), tmp_path / "results")
     publish(tmp_path / "results", tmp_path / "RESULTS.md", None)

@@ -150,6 +150,15 @@ def test_an_arm_whose_configuration_changes_between_seeds_is_refused(tmp_path: P
         main_table(load_runs(tmp_path), Study(name="s"))
 
 
+def test_a_seed_from_before_a_knob_existed_is_one_at_its_default(tmp_path: Path) -> None:
+    fabricate_run(tmp_path, "a", seed=0, model={"n_interests": 2})
+    fabricate_run(tmp_path, "a", seed=1, model={"n_interests": 2, "temperature": 1.0})
+    main_table(load_runs(tmp_path), Study(name="s"))
+    fabricate_run(tmp_path, "a", seed=2, model={"n_interests": 2, "temperature": 2.0})
+    with pytest.raises(BadInput, match="configured differently"):
+        main_table(load_runs(tmp_path), Study(name="s"))
+
+
 def test_best_and_second_follow_the_better_direction_within_each_dataset(tmp_path: Path) -> None:
     for dataset in ("a", "b"):
         for arm, quality in {"x": 0.2, "y": 0.3, "z": 0.4}.items():

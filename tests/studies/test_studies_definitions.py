@@ -10,9 +10,10 @@ import pytest
 from baselines.config import Aggregation, Readout, Representation
 from baselines.regularization import REGULARIZERS
 from experiments.config import RunConfig
-from experiments.registry import METHODS
+from experiments.registry import METHODS, find_method
 from experiments.studies.definition import STUDIES, StudyDefinition, find_study
 from experiments.studies.runner import plan
+from experiments.training.config import HORIZON
 
 
 def configs(name: str) -> dict[str, RunConfig]:
@@ -92,3 +93,28 @@ def test_training_reads_out_as_serving_aggregates_but_for_one_control() -> None:
         if same[config.scoring.readout] != config.scoring.aggregation
     ]
     assert other == ["comirec_sa_soft_then_max", "comirec_dr_soft_then_max"]
+
+
+def test_routing_forms_differ_in_nothing_but_the_extractor() -> None:
+    runs = {arm: config for arm, config in configs("routing").items() if find_method(config.method).kind == "extractor"}
+    assert len({repr((run.scoring, run.loss, run.training, run.data)) for run in runs.values()}) == 1
+    one = runs["comirec_dr"]
+    assert (one.scoring.initialisation, one.scoring.similarity, one.scoring.repeats) == (
+        "spectral",
+        "cosine",
+        "learned",
+    )
+    assert one.training.max_steps == HORIZON
+
+
+def test_each_control_of_routing_differs_from_its_arm_in_one_knob() -> None:
+    arms = find_study("routing").arms
+    controls = {
+        "top2_of_32": ("top2_of_4", "sparsemax", "entmax15", "frozen", "random", "positions", "balanced"),
+        "top2_of_4": ("softmax_of_4", "uniform_of_4", "sinkhorn_of_4"),
+        "comirec_dr": ("comirec_dr_1_round", "comirec_dr_2_rounds"),
+    }
+    for arm, others in controls.items():
+        for other in others:
+            assert arms[other]["method"] == arms[arm]["method"]
+            assert len(set(arms[other]["model"].items()) - set(arms[arm]["model"].items())) == 1, other

@@ -106,6 +106,19 @@ def test_more_seeds_keep_what_was_run(command: Command, done: Path, tmp_path: Pa
     assert "over 2 seeds" in json.loads(said.out)["title"]
 
 
+def test_arms_may_be_run_a_few_at_a_time_and_end_in_the_same_table(
+    command: Command, done: Path, tmp_path: Path
+) -> None:
+    arms = list(find_study("similarity").arms)
+    for some in (arms[3:], arms[:3]):
+        said = command(*STUDY, "--resume", f"--arms={','.join(some)}", f"--out={tmp_path}/runs")
+        assert said.status == 0, said.err
+    assert tables(tmp_path) == tables(done)
+    misspelt = command(*STUDY, "--resume", "--arms=item_kn", f"--out={tmp_path}/runs").error
+    assert "item_kn" in misspelt
+    assert "item_knn" in misspelt
+
+
 REFUSED = {
     (): "exists already and is not overwritten; add --resume",
     ("--resume", "--training.max_steps=9"): "was run with other settings (training.max_steps 12, now 9)",

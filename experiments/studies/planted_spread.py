@@ -1,0 +1,47 @@
+"""Does what adapting K gains grow with how much true K differs between users?
+
+On the built-in data, where every user's interests were planted: four of them in the mean, from four for everybody
+(`spread_0`) to two or six (`spread_2`) and one or seven (`spread_3`), as a standard deviation of K. All arms are
+clusters of the history, pooled alike, without the whole history beside them, so that nothing differs but K: preset to
+four, or to the 2 and 6 around it; read off by the rule's distance, or by chance, equally often.
+
+The spread is a setting of the data, so each is a command of its own, in a folder of its own:
+
+    adaptive-mi study planted_spread --data synthetic --seeds 3 --out runs/spread_0 \\
+        --data.synthetic.interest_weights [0,0,0,1]
+    ... --out runs/spread_2 --data.synthetic.interest_weights [0,1,0,0,0,1]
+    ... --out runs/spread_3 --data.synthetic.interest_weights [1,0,0,0,0,0,1]
+
+and the gain is the difference of `adaptive` and `fixed_k4` in each. Cost: about 5 CPU minutes a seed and spread.
+"""
+
+from typing import Any
+
+from experiments.registry import METHODS
+from experiments.settings import nest
+from experiments.studies.definition import StudyDefinition
+
+_PRESET = (1, 2, 4, 6, 8)
+
+
+def _clusters(**model: Any) -> dict[str, Any]:
+    return {"method": "adaptive", "model": {"whole_share": 0.0, **model}}
+
+
+STUDY = StudyDefinition(
+    name="planted_spread",
+    question="Does what adapting K gains grow with how much true K differs between users?",
+    columns=("recall@20", "recall@50", "recall@50:tail80", "live_k", "k_error", "mean_pairwise_cosine"),
+    arms={
+        **{f"fixed_k{k}": _clusters(rule="fixed", max_interests=k) for k in _PRESET},
+        "adaptive": _clusters(),
+        "by_chance": _clusters(rule="by_chance"),
+    },
+    baseline="adaptive",
+    rivals=("adaptive",),
+    judged_by=("recall@50",),
+    x="preset K",
+    curves={"preset K": {f"fixed_k{k}": k for k in _PRESET}},
+    plots=(("recall@50", "live_k"),),
+    common={**nest({**METHODS["adaptive"].settings, "scoring.max_history": 50, "training.max_steps": 1000})},
+)

@@ -1,0 +1,93 @@
+"""One curve against another at equally many vectors, and how often a user has the same K with another seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricated_runs import fabricate_run
+
+from experiments.reporting.frontier import frontier
+from experiments.reporting.publish import keep
+from experiments.reporting.repeats import Repeats
+from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.stability import between_seeds
+from experiments.reporting.summary import Summary
+from experiments.reporting.table import Cell
+
+
+def number(value: object) -> float:
+    return float(str(value.value if isinstance(value, Cell) else value))
+
+
+STUDY = Study(
+    name="k",
+    arms={arm: {"method": "comirec_sa"} for arm in ("k1", "k3", "far", "near", "none")},
+    columns=("recall@20", "live_k"),
+    x="K",
+    curves={"preset K": {"k1": 1, "k3": 3}, "adaptive": {"far": 0.8, "near": 0.4, "none": 0.1}},
+    judged_by=("recall@20",),
+    frontier=("adaptive", "preset K"),
+)
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Summary:
+    for arm, quality, live_k in (
+        ("k1", 0.2, (1,)), ("k3", 0.4, (3,)), ("far", 0.4, (2,)), ("near", 0.3, (9,)), ("none", 0.9, (2,)),
+    ):  # fmt: skip
+        fabricate_run(tmp_path / "k", arm, quality=quality, live_k=live_k, stochastic=False)
+    return Summary(load_runs(tmp_path / "k"), STUDY)
+
+
+def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_value(summary: Summary) -> None:
+    table = frontier(summary, "toy")
+    assert table is not None
+    rows = {str(row[0]): row[2:] for row in table.rows}
+    arms = {arm.arm: arm.mean("recall@20") for arm in summary.repeats}
+    assert None not in arms.values()
+    middle = (number(arms["k1"]) + number(arms["k3"])) / 2
+    k, value, equal, higher, fewest, fewer = map(number, rows["far"])
+    assert (k, value) == (2, arms["far"])
+    assert equal == pytest.approx(middle)
+    assert higher == pytest.approx(100 * (value / middle - 1))
+    assert fewest == pytest.approx(3)
+    assert fewer == pytest.approx(100 / 3, abs=0.1)
+    assert rows["near"][2:4] == [None, None], "nothing is extrapolated to nine vectors"
+    assert number(rows["near"][5]) < 0, "the other curve is there with fewer"
+    assert rows["none"][4:] == [None, None], "the other curve is never as high"
+
+
+def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:
+    for study in (Study(name="k"), Study(name="k", frontier=("adaptive", "preset K"))):
+        assert frontier(Summary(summary.runs, study), "toy") is None
+
+
+def with_live_k(folder: Path, seed: int, live_k: np.ndarray) -> None:
+    run = fabricate_run(folder, "a", seed=seed, live_k=(1, 2), n_users=len(live_k))
+    with np.load(run / "per_user.npz") as arrays:
+        np.savez(run / "per_user.npz", **arrays, **{"metric/live_k": live_k.astype(np.float32)})
+
+
+def test_k_between_seeds_is_the_mean_correlation_of_pairs_and_is_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(1, 6, (3, 40))
+    k[1] = k[0]
+    for seed in range(3):
+        with_live_k(tmp_path / "s", seed, k[seed])
+    r = np.corrcoef(k)
+    expected = (r[0, 1] + r[0, 2] + r[1, 2]) / 3
+    assert between_seeds(Repeats(load_runs(tmp_path / "s"))) == pytest.approx(expected)
+    keep(tmp_path / "s", tmp_path / "kept")
+    assert between_seeds(Repeats(load_runs(tmp_path / "kept" / "s"))) == pytest.approx(expected)
+
+
+def test_of_one_seed_or_one_k_nothing_is_said(tmp_path: Path) -> None:
+    with_live_k(tmp_path / "one", 0, np.arange(9))
+    assert between_seeds(Repeats(load_runs(tmp_path / "one"))) is None
+    for seed in range(2):
+        with_live_k(tmp_path / "same", seed, np.full(9, 4))
+        fabricate_run(tmp_path / "old", "a", seed=seed, live_k=(1, 2))
+    assert between_seeds(Repeats(load_runs(tmp_path / "same"))) is None
+    assert between_seeds(Repeats(load_runs(tmp_path / "old"))) is None
