@@ -53,6 +53,14 @@ _CLUSTERS = {
 
 _LINKAGE = {"linkage": "adaptive_mi.linkage:average_linkage"}
 _GENERATED = {**_CLUSTERS, "loss.weights": {"denoising": 1.0}}
+_GENERATED_SET = {
+    **_GENERATED,
+    "model.start": 1.0,  # a set is learned from noise, each of its slots an interest
+    "model.guidance": 1.0,
+    "model.max_distance": 0.0,
+    "model.whole_share": 0.5,
+    "model.contrast": 2.0,
+}
 
 METHODS = {
     "most_popular": Method("heuristic", "baselines.heuristics.most_popular", "MostPopular"),
@@ -81,7 +89,7 @@ METHODS = {
         "extractor",
         "diffusion_mi.extractor",
         "InterestSet",
-        settings={**_GENERATED, "model.n_samples": 8},
+        settings=_GENERATED_SET,
         given=_LINKAGE,
     ),
     "remi": Method(

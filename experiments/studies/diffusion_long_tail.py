@@ -4,7 +4,7 @@ Open question 5.6 of Li et al. (arXiv 2506.15284). Whoever adds noise gains cove
 proves nothing: each arm is swept along a knob of serving, and a generator's curve has to lie above those of
 * its deterministic twins: the same network trained without noise (`*_twin`), and its own network asked without noise:
   the whole and its contrast without any samples (`posterior_whole_*`), one guided answer (`posterior_alone_*`), and the
-  whole beside the behaviours themselves instead of what is made of them (`posterior_behaviours_*`);
+  whole beside the behaviours themselves instead of what is made of them (`*_behaviours_*`);
 * noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
 * diffusion as published, one generated item a user (`diffurec`, `dreamrec`; `diffusion_mi.extractor` says in what they
@@ -88,7 +88,6 @@ class _Sweep:
         return {arm: {**_ARMS[self.base], **nest({**self.fixed, self.knob: value})} for arm, value in found.items()}
 
 
-_CONTRASTS = (1.0, 1.5, 2.0, 5.0)
 _BEHAVIOURS = {
     "start": 0.004,
     "n_steps": 1,
@@ -124,10 +123,13 @@ def _reranked(base: str, kind: str) -> _Sweep:
 
 
 _SWEEPS = [
-    _of_model("posterior", "contrast", "contrast", _CONTRASTS, start=3.0),
-    _of_model("set", "contrast", "contrast", _CONTRASTS, start=3.0),
-    _of_model("posterior", "behaviours", "contrast", (*_CONTRASTS, 3.0), fixed=_BEHAVIOURS),
-    _of_model("posterior", "whole", "contrast", (*_CONTRASTS, 3.0), fixed={"whole_share": 1.0}),
+    _of_model("posterior", "contrast", "contrast", (1.0, 1.5, 2.0, 5.0), start=3.0),
+    _of_model("set", "contrast", "contrast", (1.0, 1.5, 3.0, 5.0), start=2.0),
+    *(
+        _of_model(base, "behaviours", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed=_BEHAVIOURS)
+        for base in ("posterior", "set")
+    ),
+    _of_model("posterior", "whole", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed={"whole_share": 1.0}),
     _of_model("posterior", "alone", "guidance", (1.25, 1.5, 2.0), fixed=_ALONE),
     _of_model("posterior", "guidance", "guidance", (1.0, 1.5, 3.0), start=2.0),
     _of_model("posterior", "start", "start", (0.2, 0.75, 1.0), start=0.5),
