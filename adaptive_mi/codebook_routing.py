@@ -91,9 +91,9 @@ class CodebookRouting(InterestExtractor):
     def _pooled(self, history: Tensor, history_mask: Tensor, codes: Tensor) -> Pooled:
         gate = self.gate if self.gate.requires_grad else self.gate[:0]
         if history.device.type == "cpu" and history.dtype == torch.float32:
-            one, nothing = codes.new_ones(()), codes.new_zeros(len(codes))
+            nothing = codes.new_zeros(len(codes))
             return choose_and_pool(
-                history, history_mask, codes, one, nothing[None, :][:0], nothing, self.recency, gate,
+                history, history_mask, codes, nothing.sum(), nothing[None, :][:0], nothing, self.recency, gate,
                 Rule(TOP_M, 1, compact=self.training),
             )  # fmt: skip
         nearest = (codes @ history.mT).argmax(1)  # [B, L]; a behaviour's own length changes no arg max

@@ -26,21 +26,29 @@ _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def choose(  # type: ignore[no-untyped-def]
-    history, mask, dots, scale, position, bias, recency, gate, kind, index, count, share, weight, cosine, inverse, slot,
-    load,
+    history, mask, prototypes, scale, position, bias, recency, gate, kind, index, count, share, weight, cosine,
+    inverse, reach, slot, load,
 ):  # fmt: skip
     """Fill each behaviour's list: prototypes, shares, weights beside the user's heaviest, cosines.
 
     Returns the number of live interests of the user with most, and the length of the longest history.
 
-    `dots` is [K, B, L], or [0, B, L] where content is not read; `position` [K, H] or [K, 0]; `recency` [1 or K, H].
+    `prototypes` are [K, D], or [K, 0] where content is not read; `position` [H, K] or [0, K]; `recency` [H, 1 or K].
+    `inverse` and `reach` become one over the lengths of behaviours and prototypes.
     """
     B, L, D = history.shape
-    K, M, H = len(bias), index.shape[1], recency.shape[1]
-    content, gated, placed, own_recency = len(dots) > 0, len(gate) > 0, position.shape[1] > 0, len(recency) > 1
+    K, M, H = len(bias), index.shape[1], len(recency)
+    content, gated, placed = prototypes.shape[1] > 0, len(gate) > 0, len(position) > 0
+    own_recency, biased = recency.shape[1] > 1, False
     logits, opened, order = np.empty((K, L), np.float32), np.zeros(L, np.float32), np.empty(K, np.int64)
-    best, which = np.empty((M, L), np.float32), np.empty((M, L), np.int32)
-    row, shares = np.empty(K, np.float32), np.empty(K, np.float32)
+    best, total, name = np.empty((M, L), np.float32), np.empty(L, np.float32), np.empty(L, np.int32)
+    dots, row, shares = np.empty((K, L), np.float32), np.empty(K, np.float32), np.empty(K, np.float32)
+    for k in range(K):
+        square, p = _SHORTEST * _SHORTEST, prototypes[k]
+        for d in range(len(p)):
+            square += p[d] * p[d]
+        reach[k] = _ONE / math.sqrt(square)
+        biased |= kind == TOP_M and bias[k] != 0
     most, longest = 1, 0
     for b in range(B):
         n = 0
@@ -62,25 +70,27 @@ def choose(  # type: ignore[no-untyped-def]
             lengths[i] = max(square, _SHORTEST * _SHORTEST)
         for i in range(n):
             lengths[i] = _ONE / math.sqrt(lengths[i])
+        if content:
+            _match(history[b], prototypes, n, dots)
         for k in range(K):
-            of_k, at, add = logits[k], position[k], scale[0] * bias[k] if kind == TOP_M else _ZERO
+            of_k, add = logits[k], scale * bias[k] if kind == TOP_M else _ZERO
             if content:
-                dot = dots[k, b]
+                dot, far = dots[k], scale * reach[k]
                 for i in range(n):
-                    of_k[i] = dot[i] * (scale[0] * lengths[i]) + add
+                    of_k[i] = dot[i] * (far * lengths[i]) + add
             else:
                 of_k[:n] = add
             if placed:
                 for i in range(n):
-                    of_k[i] += at[n - 1 - i]
-        counts = count[b]
+                    of_k[i] += position[n - 1 - i, k]
+        counts, names = count[b], index[b]
         if kind == TOP_M:
-            _top(logits, n, best, which)
-            for j in range(M):
-                for i in range(n):
-                    index[b, j, i] = which[j, i]
-                    best[j, i] -= scale[0] * bias[which[j, i]]
-            _softmax(best, n, share[b])
+            _top(logits, n, best, names, total, name)
+            if biased:
+                for j in range(M):
+                    for i in range(n):
+                        best[j, i] -= scale * bias[names[j, i]]
+            _softmax(best, n, share[b], total)
             counts[:n] = M
         else:
             for i in range(n):
@@ -88,23 +98,18 @@ def choose(  # type: ignore[no-untyped-def]
                     row[k] = logits[k, i]
                 counts[i] = _entmax(row, kind, order, shares)
                 for j in range(counts[i]):
-                    index[b, j, i], share[b, j, i] = order[j], shares[j]
+                    names[j, i], share[b, j, i] = order[j], shares[j]
         counts[n:] = 0
-        chosen, heaviest = slot[b], _NEVER
-        for i in range(n):
-            for j in range(counts[i]):
-                k = index[b, j, i]
-                weight[b, j, i] = opened[i] + recency[k if own_recency else 0, n - 1 - i]
-                heaviest = max(heaviest, weight[b, j, i])
-                if content:
-                    cosine[b, j, i] = dots[k, b, i] * lengths[i]
-                chosen[k] = 0
-                load[k] += 1
+        chosen = slot[b]
         for j in range(M):
-            weights = weight[b, j, :n]
             for i in range(n):
-                weights[i] = max(weights[i] - heaviest, _LEAST_LOG_WEIGHT)
-            _exponentiate(weights)
+                if j < counts[i]:
+                    k = names[j, i]
+                    chosen[k] = 0
+                    load[k] += 1
+                    if content:
+                        cosine[b, j, i] = dots[k, i] * (lengths[i] * reach[k])
+        _weigh(names, counts, n, opened, recency, own_recency, weight[b])
         live = 0
         for k in range(K):
             if chosen[k] == 0:
@@ -115,10 +120,56 @@ def choose(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _top(logits, n, best, which):  # type: ignore[no-untyped-def]
+def _match(behaviours, prototypes, n, dots):  # type: ignore[no-untyped-def]
+    """Products [K, n] of prototypes and behaviours, four by two at a time, the last of them repeated.
+
+    A large product by a library is faster where K is 32 or more, but its last bits may depend on the other users.
+    """
+    K, D = prototypes.shape
+    for k in range(0, K, 4):
+        k_2, k_3, k_4 = min(k + 1, K - 1), min(k + 2, K - 1), min(k + 3, K - 1)
+        p, p_2, p_3, p_4 = prototypes[k], prototypes[k_2], prototypes[k_3], prototypes[k_4]
+        for i in range(0, n, 2):
+            i_2 = min(i + 1, n - 1)
+            x, dot, dot_2, dot_3, dot_4 = behaviours[i], _ZERO, _ZERO, _ZERO, _ZERO
+            y, also, also_2, also_3, also_4 = behaviours[i_2], _ZERO, _ZERO, _ZERO, _ZERO
+            for d in range(D):
+                dot += x[d] * p[d]
+                dot_2 += x[d] * p_2[d]
+                dot_3 += x[d] * p_3[d]
+                dot_4 += x[d] * p_4[d]
+                also += y[d] * p[d]
+                also_2 += y[d] * p_2[d]
+                also_3 += y[d] * p_3[d]
+                also_4 += y[d] * p_4[d]
+            dots[k, i], dots[k_2, i], dots[k_3, i], dots[k_4, i] = dot, dot_2, dot_3, dot_4
+            dots[k, i_2], dots[k_2, i_2], dots[k_3, i_2], dots[k_4, i_2] = also, also_2, also_3, also_4
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _weigh(names, counts, n, opened, recency, own_recency, weight):  # type: ignore[no-untyped-def]
+    """Weights [M, n] beside the heaviest of them; all rows are the same where recency is not an interest's own."""
+    heaviest, M = _NEVER, len(weight)
+    for j in range(M if own_recency else 1):
+        weights = weight[j]
+        for i in range(n):
+            weights[i] = opened[i] + recency[n - 1 - i, names[j, i] if own_recency and j < counts[i] else 0]
+            if j < counts[i]:
+                heaviest = max(heaviest, weights[i])
+    for j in range(M):
+        weights = weight[j]
+        if j == 0 or own_recency:
+            for i in range(n):
+                weights[i] = max(weights[i] - heaviest, _LEAST_LOG_WEIGHT)
+            _exponentiate(weights[:n])
+        else:
+            weights[:n] = weight[0, :n]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _top(logits, n, best, which, carried, name):  # type: ignore[no-untyped-def]
     """Put the largest of each of n columns into `best`, descending, and their rows into `which`; ties: first row."""
     M = len(best)
-    carried, name = np.empty(n, np.float32), np.empty(n, np.int32)
     for j in range(M):
         best[j, :n] = _NEVER
         which[j, :n] = j
@@ -137,17 +188,20 @@ def _top(logits, n, best, which):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _softmax(logits, n, shares):  # type: ignore[no-untyped-def]
-    """Shares [M, n] that sum to 1 over M."""
-    highest, total = logits[0, :n].copy(), np.zeros(n, np.float32)
+def _softmax(logits, n, shares, total):  # type: ignore[no-untyped-def]
+    """Shares [M, n] that sum to 1 over M; `total` [n] is overwritten."""
+    total[:n] = logits[0, :n]  # the largest, to begin with
     for j in range(1, len(logits)):
         for i in range(n):
-            highest[i] = max(highest[i], logits[j, i])
+            total[i] = max(total[i], logits[j, i])
     for j in range(len(logits)):
         of_j, out = logits[j], shares[j]
         for i in range(n):
-            out[i] = of_j[i] - highest[i]
+            out[i] = of_j[i] - total[i]
         _exponentiate(out[:n])
+    total[:n] = _ZERO
+    for j in range(len(logits)):
+        out = shares[j]
         for i in range(n):
             out[i] = max(out[i], _LEAST_SHARE)
             total[i] += out[i]

@@ -60,15 +60,20 @@ def pool(history, index, count, share, ratio, slot, vectors, log_mass, shares, i
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def pull_back(  # type: ignore[no-untyped-def]
-    history, prototypes, scale, gate, index, count, share, ratio, cosine, inverse, slot, vectors, log_mass, kind,
-    to_vectors, to_log_mass, to_shares, to_history, to_prototypes, to_scale, to_position, to_recency, to_gate,
+    history, prototypes, scale, gate, index, count, share, ratio, cosine, inverse, reach, slot, vectors, log_mass, kind,
+    to_vectors, to_log_mass, to_shares, to_history, to_prototypes, to_position, to_recency, to_gate,
 ):  # fmt: skip
-    """Gradients, added to what `to_prototypes` and the rest hold; `to_history` is overwritten."""
+    """Gradients, added to what `to_prototypes` and the rest hold; `to_history` is overwritten.
+
+    Returns that of the logarithm of the scale.
+    """
     B, L, D = history.shape
-    J, M, content = vectors.shape[1], index.shape[1], prototypes.shape[1] > 0
-    gated, placed, own_recency = len(gate) > 0, to_position.shape[1] > 0, len(to_recency) > 1
+    K, J, M = len(prototypes), vectors.shape[1], index.shape[1]
+    # a behaviour with one interest has a share of 1, wherever it points
+    content = prototypes.shape[1] > 0 and (kind != TOP_M or M > 1)
+    gated, placed, own_recency = len(gate) > 0, len(to_position) > 0, to_recency.shape[1] > 1
     to_share, q, step = np.empty(M, np.float32), np.empty(M, np.float32), np.zeros(M, np.float32)
-    constant = np.empty(J, np.float32)
+    constant, turned, to_scale = np.empty(J, np.float32), np.zeros(K, np.float32), _ZERO
     q_is_share, q_is_one = kind == TOP_M, kind == SPARSEMAX
     for b in range(B):
         slots, everywhere = slot[b], _ZERO
@@ -94,7 +99,7 @@ def pull_back(  # type: ignore[no-untyped-def]
                     along += up[d] * x[d]
                 along = (along + constant[slots[k]]) * ratio[b, j, i]
                 to_share[j] = along
-                to_recency[k if own_recency else 0, n - 1 - i] += along * share[b, j, i]
+                to_recency[n - 1 - i, k if own_recency else 0] += along * share[b, j, i]
                 to_weight += along * share[b, j, i]
                 if len(to_shares) > 0:
                     to_share[j] += to_shares[b, i, slots[k]]
@@ -105,12 +110,14 @@ def pull_back(  # type: ignore[no-untyped-def]
             for j in range(size):
                 to_logit, k = q[j] * (to_share[j] - mean), index[b, j, i]
                 if placed:
-                    to_position[k, n - 1 - i] += to_logit
+                    to_position[n - 1 - i, k] += to_logit
                 if content:
-                    own += to_logit * cosine[b, j, i]
-                    step[j] = to_logit * (scale[0] * inverse[b, i])
-            to_scale[0] += own
-            own *= scale[0] * inverse[b, i] * inverse[b, i]  # along the behaviour itself: its length does not count
+                    to_cosine = scale * to_logit * cosine[b, j, i]
+                    own += to_cosine
+                    turned[k] += to_cosine
+                    step[j] = to_logit * (scale * inverse[b, i] * reach[k])
+            to_scale += own
+            own *= inverse[b, i] * inverse[b, i]  # along the behaviour itself: its length does not count
             weigh = to_weight if gated else _ZERO
             opens = gate if gated else x
             if content and size == 2:  # the usual case, in as few passes as there can be
@@ -144,3 +151,9 @@ def pull_back(  # type: ignore[no-untyped-def]
             if gated:
                 for d in range(D):
                     to_gate[d] += to_weight * x[d]
+    if content:
+        for k in range(K):  # nor does a prototype's
+            to_prototype, along = to_prototypes[k], turned[k] * reach[k] * reach[k]
+            for d in range(D):
+                to_prototype[d] -= along * prototypes[k, d]
+    return to_scale

@@ -11,6 +11,7 @@ H longest history, D width.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ TOP_M, SPARSEMAX, ENTMAX15 = sparse_choice.TOP_M, sparse_choice.SPARSEMAX, spars
 _choose: Any = sparse_choice.choose
 _pool: Any = sparse_kernels.pool
 _pull_back: Any = sparse_kernels.pull_back
+_NOTHING = np.empty((0, 0, 0), np.float32)
 
 
 class Rule(NamedTuple):
@@ -96,7 +98,7 @@ def choose_and_pool(
     history: Tensor,
     history_mask: Tensor,
     prototypes: Tensor,
-    scale: Tensor,
+    log_scale: Tensor,
     position: Tensor,
     bias: Tensor,
     recency: Tensor,
@@ -107,8 +109,8 @@ def choose_and_pool(
 
     Args:
         history: [B, L, D] on the CPU; history_mask: [B, L] bool, left-aligned.
-        prototypes: [K, D] of unit length, or [K, 0]: then the position alone decides.
-        scale: scalar, of the cosines.
+        prototypes: [K, D], of which the direction counts, or [K, 0]: then the position alone decides.
+        log_scale: scalar, log of what cosines are multiplied by.
         position: [H, K] logits by distance from the end of the history, or [0, K].
         bias: [K] joins the cosines where interests are picked; its gradient is the sign of load - mean load.
         recency: [H, 1] or [H, K] log weights by distance from the end.
@@ -118,67 +120,65 @@ def choose_and_pool(
     Raises:
         ValueError: a history is longer than H.
     """
-    return Pooled(
-        *_compiled(history.contiguous(), history_mask, prototypes, scale, position, bias, recency, gate, rule)
-    )
+    return Pooled(*_compiled(history, history_mask, prototypes, log_scale, position, bias, recency, gate, rule))
 
 
 class _ChooseAndPool(torch.autograd.Function):
+    """A step's cost is in good part that of calling torch: what is short-lived is NumPy's."""
+
     @staticmethod
     def forward(
-        ctx: Any, history: Tensor, mask: Tensor, prototypes: Tensor, scale: Tensor, position: Tensor, bias: Tensor,
+        ctx: Any, history: Tensor, mask: Tensor, prototypes: Tensor, log_scale: Tensor, position: Tensor, bias: Tensor,
         recency: Tensor, gate: Tensor, rule: Rule,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         B, L, D = history.shape
         K = len(prototypes)
         M = min(rule.n_selected, K) if rule.kind == TOP_M else K
-        parts = [history, prototypes, scale.reshape(1), position.T, bias, recency.T, gate]
-        history, prototypes, scale, position, bias, recency, gate = (part.detach().contiguous() for part in parts)
-        if prototypes.shape[1]:
-            dots = torch.mm(prototypes, history.view(B * L, D).T).view(K, B, L)
-        else:
-            dots = history.new_empty(0, B, L)
-        index, count = torch.empty(B, M, L, dtype=torch.int32), torch.empty(B, L, dtype=torch.int32)
-        share, ratio, cosine = torch.empty(3, B, M, L)
-        inverse, slot = torch.empty(B, L), torch.full((B, K), -1, dtype=torch.int32)
+        history, prototypes = history.detach().contiguous(), prototypes.detach().contiguous()
+        x, p, at, added, fading, opens = (
+            np.ascontiguousarray(part.detach().numpy()) for part in (history, prototypes, position, bias, recency, gate)
+        )
+        scale = np.float32(math.exp(log_scale.item()))
+        index, count = np.empty((B, M, L), np.int32), np.empty((B, L), np.int32)
+        share, ratio, cosine = np.empty((3, B, M, L), np.float32)
+        inverse, reach, slot = np.empty((B, L), np.float32), np.empty(K, np.float32), np.full((B, K), -1, np.int32)
         load = np.zeros(K, np.int64)
-        lists = [part.numpy() for part in (index, count, share, ratio)]
-        read = [part.numpy() for part in (history, mask, dots, scale, position, bias, recency, gate)]
-        J, longest = _choose(*read, rule.kind, *lists, cosine.numpy(), inverse.numpy(), slot.numpy(), load)
-        if longest > recency.shape[1]:
-            raise ValueError(f"histories of up to {recency.shape[1]} behaviours are expected, got one of {longest}")
+        J, longest = _choose(
+            x, mask.numpy(), p, scale, at, added, fading, opens, rule.kind, index, count, share, ratio, cosine,
+            inverse, reach, slot, load,
+        )  # fmt: skip
+        if longest > len(recency):
+            raise ValueError(f"histories of up to {len(recency)} behaviours are expected, got one of {longest}")
         J = J if rule.compact else K
-        vectors, log_mass, shares = torch.empty(B, J, D), torch.empty(B, J), torch.zeros(B, L, J)
-        interests = torch.full((B, J), -1, dtype=torch.int32)
-        out = [part.numpy() for part in (vectors, log_mass, shares, interests)]
-        _pool(read[0], *lists, slot.numpy(), *out)
-        ctx.save_for_backward(history, prototypes, scale, gate, vectors, log_mass)
-        ctx.lists = (*lists, cosine.numpy(), inverse.numpy(), slot.numpy())
+        vectors, log_mass = np.empty((B, J, D), np.float32), np.empty((B, J), np.float32)
+        shares, interests = np.zeros((B, L, J), np.float32), np.full((B, J), -1, np.int32)
+        _pool(x, index, count, share, ratio, slot, vectors, log_mass, shares, interests)
+        found = tuple(torch.from_numpy(part) for part in (vectors, log_mass, shares, interests))
+        ctx.save_for_backward(history, prototypes, *found[:2])  # torch sees to it that these are still the same then
+        ctx.known = (scale, opens, index, count, share, ratio, cosine, inverse, reach, slot)
         ctx.rule, ctx.load, ctx.shapes = rule, load, (position.shape, recency.shape)
-        ctx.mark_non_differentiable(interests)
+        ctx.mark_non_differentiable(found[3])
         ctx.set_materialize_grads(False)
-        return vectors, log_mass, shares, interests
+        return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        history, prototypes, scale, gate, vectors, log_mass = ctx.saved_tensors
+        x, p, vectors, log_mass = (saved.detach().numpy() for saved in ctx.saved_tensors)
         to_vectors, to_log_mass = (
-            torch.zeros_like(value) if gradient is None else gradient.contiguous()
+            np.zeros_like(value) if gradient is None else gradient.contiguous().numpy()
             for value, gradient in zip((vectors, log_mass), gradients[:2], strict=True)
         )
-        to_shares = torch.empty(0, 0, 0) if gradients[2] is None else gradients[2].contiguous()
-        to_history, to_prototypes, to_scale = torch.empty_like(history), torch.zeros_like(prototypes), torch.zeros(1)
-        to_position, to_recency = (torch.zeros(shape) for shape in ctx.shapes)
-        to_gate = torch.zeros_like(gate)
-        known = [part.numpy() for part in (history, prototypes, scale, gate)]
-        arrived = [part.numpy() for part in (to_vectors, to_log_mass, to_shares)]
-        found = [
-            part.numpy() for part in (to_history, to_prototypes, to_scale, to_position, to_recency, to_gate)
-        ]  # fmt: skip
-        _pull_back(*known, *ctx.lists, vectors.numpy(), log_mass.numpy(), ctx.rule.kind, *arrived, *found)
-        to_bias = torch.from_numpy(np.sign(ctx.load * len(ctx.load) - ctx.load.sum()).astype(np.float32))
-        to_scale, to_position, to_recency = to_scale.view(()), to_position.T, to_recency.T
-        return to_history, None, to_prototypes, to_scale, to_position, to_bias, to_recency, to_gate, None
+        to_shares = _NOTHING if gradients[2] is None else gradients[2].contiguous().numpy()
+        to_history, to_gate = np.empty_like(x), np.zeros_like(ctx.known[1])
+        to_prototypes, to_position, to_recency = (np.zeros(shape, np.float32) for shape in (p.shape, *ctx.shapes))
+        to_scale = _pull_back(
+            x, p, *ctx.known, vectors, log_mass, ctx.rule.kind, to_vectors, to_log_mass, to_shares,
+            to_history, to_prototypes, to_position, to_recency, to_gate,
+        )  # fmt: skip
+        to_bias = np.sign(ctx.load * len(ctx.load) - ctx.load.sum()).astype(np.float32)
+        found = (to_history, to_prototypes, to_position, to_bias, to_recency, to_gate)
+        history, prototypes, *others = (torch.from_numpy(part) for part in found)
+        return history, None, prototypes, torch.tensor(to_scale), *others, None
 
 
 # there is nothing in it for torch to compile

@@ -138,21 +138,24 @@ class SparseRouting(InterestExtractor):
             routing=found.shares if self.training else None,
         )
 
-    def _towards(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Prototypes [K, D] of unit length, the scale, and the logits of positions, [H, K] or [0, K]."""
-        prototypes, scale = unit(self.prototypes) if self.prototypes.shape[1] else self.prototypes, self.log_scale.exp()
+    def _position(self) -> Tensor:
+        """The logits of positions, [H, K] or [0, K]."""
         if self.position_vectors is not None:
-            return prototypes, scale, scale * (self.position_vectors @ prototypes.T)
-        return prototypes, scale, self.position if self.placed else self.position[:0]
+            return self.log_scale.exp() * (self.position_vectors @ unit(self.prototypes).T)
+        return self.position if self.placed else self.position[:0]
 
     def _in_one_pass(self, history: Tensor, history_mask: Tensor) -> Pooled:
         rule = Rule(_COMPILED[self.normalisation], self.n_selected, self.training)
-        bias = self.bias * self.balance_rate
-        return choose_and_pool(history, history_mask, *self._towards(), bias, self.recency, self._opening(), rule)
+        bias = self.bias * self.balance_rate if self.balance_rate else self.bias
+        return choose_and_pool(
+            history, history_mask, self.prototypes, self.log_scale, self._position(), bias, self.recency,
+            self._opening(), rule,
+        )  # fmt: skip
 
     def _plainly(self, history: Tensor, history_mask: Tensor) -> Pooled:
         """The same in torch's own operations: for other devices, and where shares are dense."""
-        prototypes, scale, position = self._towards()
+        prototypes = unit(self.prototypes) if self.prototypes.shape[1] else self.prototypes
+        scale, position = self.log_scale.exp(), self._position()
         length = torch.linalg.vector_norm(history, dim=-1).clamp(min=1e-12)
         logits = history.new_zeros(len(history), len(prototypes), history.shape[1])
         if prototypes.shape[1]:

@@ -54,8 +54,8 @@ RECOVERY: Mapping[str, Callable[..., NDArray[np.float64]]] = {"assignment_ari": 
 
 def _numbered(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     """Labels as 0, 1, 2, ... in their order."""
-    numbered: NDArray[np.int64] = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return numbered
+    numbers: NDArray[np.int64] = np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbers
 
 
 def _pairs(user: NDArray[np.int64], label: NDArray[np.int64], n_users: int) -> NDArray[np.int64]:

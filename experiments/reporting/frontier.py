@@ -7,27 +7,25 @@ is nothing: no value is extrapolated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.reporting.columns import LIVE_K, better
 from experiments.reporting.repeats import Repeats
-from experiments.reporting.series import series_of
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 
 
 def frontier(summary: Summary, dataset: str) -> Table | None:
-    """Hold each arm of the study's first frontier curve against the second; None where there is nothing to hold."""
-    if not summary.study.frontier:
-        return None
-    curves = {one.label: one.arms for one in series_of(summary, dataset)}
-    ours, theirs = (curves.get(name, ()) for name in summary.study.frontier)
+    """Hold each arm of the study's first curve against every other curve; None where there is nothing to hold."""
+    run = {arm.arm: arm for arm in summary.datasets[dataset]}
+    curves = {name: [run[arm] for arm in arms if arm in run] for name, arms in summary.study.frontier.items()}
     metrics = [name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0]
     rows: list[list[object]] = []
-    for arm in ours:
-        for metric in metrics:
+    for (first, ours), (name, theirs) in product(list(curves.items())[:1], list(curves.items())[1:]):
+        for metric, arm in product(metrics, ours):
             own_k, own = arm.mean(LIVE_K), arm.mean(metric)
             k, values = points(theirs, metric)
             if own_k is not None and own is not None and len(k) > 1:
@@ -35,14 +33,15 @@ def frontier(summary: Summary, dataset: str) -> Table | None:
                 fewest = fewest_vectors(own, k, values)
                 higher = None if equal is None else 100 * (own / equal - 1)
                 fewer = None if fewest is None else 100 * (1 - own_k / fewest)
-                rows.append([arm.arm, metric, own_k, own, equal, higher, fewest, fewer])
+                rows.append([f"{first}: {arm.arm}", name, metric, own_k, own, equal, higher, fewest, fewer])
     if not rows:
         return None
-    one, other = summary.study.frontier
-    columns = ["arm", "metric", LIVE_K, "value", "other at equal K", "higher %", "other's K at equal value", "fewer %"]
-    title = f"{one} against {other} on {dataset}: at equally many vectors a user, and at an equal value; interpolated "
-    title += "along the other curve, blank beyond its ends"
-    return Table(columns, rows, title, {LIVE_K: 2, "higher %": 1, columns[6]: 2, "fewer %": 0})
+    columns = ["arm", "against", "metric", LIVE_K, "value", "at equal K", "higher %", "K at equal value", "fewer %"]
+    title = (
+        f"The frontier on {dataset}: how much higher an arm is than the other curve at equally many vectors a user, "
+    )
+    title += "and how many fewer it needs for an equal value; interpolated along the curve, blank beyond its ends"
+    return Table(columns, rows, title, {LIVE_K: 2, "higher %": 1, columns[7]: 2, "fewer %": 0})
 
 
 def points(arms: Sequence[Repeats], metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

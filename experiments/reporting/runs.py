@@ -123,7 +123,7 @@ class Study:
         plots: what is drawn, (vertical, horizontal); empty for the default set.
         rivals: arms of which the report says who is above and who below; empty for the baseline alone.
         judged_by: the metrics of these words.
-        frontier: two curves that are held against each other at equally many vectors, or None.
+        frontier: name -> arms, of which the first are held against each of the others at equally many vectors.
     """
 
     name: str
@@ -137,7 +137,7 @@ class Study:
     plots: Sequence[Sequence[str]] = ()
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()
-    frontier: Sequence[str] | None = None
+    frontier: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, runs: Sequence[Run]) -> Study:

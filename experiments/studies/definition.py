@@ -48,8 +48,8 @@ class StudyDefinition:
         rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
             curves where it lies on one. Empty = the baseline alone.
         judged_by: the metrics of these words.
-        frontier: two curves, (one, other): the report says how much higher the first lies at equally many vectors, on
-            the metrics of `judged_by`. None = nothing of the kind.
+        frontier: name -> arms that differ in how many vectors a user has. The report says how much higher those of the
+            first name lie than each of the others at equally many vectors, on the metrics of `judged_by`.
         common: settings of all arms, as far as an arm's method knows them.
     """
 
@@ -64,7 +64,7 @@ class StudyDefinition:
     plots: tuple[tuple[str, str], ...] = ()
     rivals: tuple[str, ...] = ()
     judged_by: tuple[str, ...] = ("recall@20", "recall@50")
-    frontier: tuple[str, str] | None = None
+    frontier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     common: Mapping[str, Any] = field(default_factory=dict)
 
 

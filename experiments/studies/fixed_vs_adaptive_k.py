@@ -4,11 +4,11 @@ Open question 5.1 of Li et al. (arXiv 2506.15284). All arms but the references a
 (`adaptive_mi.extractor`), so that nothing differs but K: preset (`fixed_k*`), or read off by one rule, the same on
 every log (`adaptive`: clusters farther apart than .65 stay apart, and the history as a whole has half the importance).
 What could kill the claim: K by chance, as often as the rule finds each K among users of that length (`by_chance`);
-MIND's log2 rule; a preset K with the whole history beside it (`fixed_k4_whole`); clusters without it. Other rules: the
-silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one transformer layer makes of the history
-(`adaptive_sequence` against `sequence_alone`). Two curves over the vectors that a user has on average: preset K, and
-the rule's distance. `as_any_*` score items of the history like any others, as published work does: there a preset K is
-worth more, since fine clusters remember what is taken again.
+MIND's log2 rule; a preset K with the whole history beside it (`fixed_k*_whole`, the cleanest control); clusters without
+it. Other rules: the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one transformer layer
+makes of the history (`adaptive_sequence` against `sequence_alone`). Two curves over the vectors that a user has on
+average: preset K, and the rule's distance. `as_any_*` score items of the history like any others, as published work
+does: there a preset K is worth more, since fine clusters remember what is taken again.
 
 Fixed K by published extractors in the same settings (`mind_k*`, `comirec_*_k*`, `remi_k*`): of each method, as of the
 clusters, the K that is best on validation is its result. References: item-kNN, EASE^R, SASRec as it is trained best.
@@ -83,7 +83,7 @@ STUDY = StudyDefinition(
         **{_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES},
         "by_chance": _clusters(rule="by_chance"),
         "log_length": _clusters(rule="log_length"),
-        "fixed_k4_whole": _preset(4),
+        **{f"fixed_k{k}_whole": _preset(k) for k in (4, 2, 8)},
         "adaptive_no_whole": _clusters(whole_share=0.0),
         "every_item": _preset(_READ, whole_share=0.0),
         "gate": _preset(_SLOTS, kept="gumbel", whole_share=0.0),
@@ -113,7 +113,11 @@ STUDY = StudyDefinition(
         "adaptive, by distance": {_distance(d): d for d in _DISTANCES},
     },
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
-    frontier=("adaptive, by distance", "preset K"),
+    frontier={
+        "adaptive": tuple(_distance(d) for d in _DISTANCES),
+        "preset K": tuple(f"fixed_k{k}" for k in _PRESET),
+        "preset K, the whole beside it": ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8))),
+    },
     common={
         **nest({**METHODS["adaptive"].settings, "scoring.max_history": _READ, "training.max_steps": HORIZON}),
     },

@@ -26,6 +26,7 @@ KNOBS: list[dict[str, Any]] = [
     {"prototypes": "by_position", "n_selected": 3},
     {"balance_rate": 1.0, "n_selected": 9, "scale": 2.0},
     {"balance_rate": 1.0},
+    {"n_interests": 11},
 ]
 
 
@@ -145,8 +146,8 @@ def test_the_compiled_pass_and_the_plain_form_agree_with_their_gradients(
     )
     assert one.keys() == other.keys()
     for name, expected in other.items():
-        if expected is not None and len(expected.shape):
-            torch.testing.assert_close(one[name], expected, rtol=2e-3, atol=1e-4, msg=lambda m, name=name: name + m)
+        if expected is not None:
+            torch.testing.assert_close(one[name], expected, rtol=2e-3, atol=2e-4, msg=lambda m, name=name: name + m)
 
 
 @pytest.mark.parametrize("normalisation", get_args(Normalisation))
@@ -274,3 +275,25 @@ def test_what_cannot_be_is_refused() -> None:
             SparseRouting(6, 7, **knobs)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="histories of up to 3 behaviours are expected, got one of 7"):
         SparseRouting(6, 3)(*random_history())
+
+
+@pytest.mark.parametrize("n_interests", [5, 11])
+@pytest.mark.parametrize("normalisation", COMPILED)
+def test_a_user_is_routed_to_the_same_bits_beside_any_others(normalisation: str, n_interests: int) -> None:
+    model = disturbed(normalisation=normalisation, n_interests=n_interests).eval()
+    history, mask = random_history()
+    together = model(history, mask)
+    for u, n in enumerate(mask.sum(1).tolist()):
+        alone = model(history[[u], :n], mask[[u], :n])
+        for name in ("vectors", "log_weight", "mask"):
+            assert torch.equal(getattr(alone, name)[0], getattr(together, name)[u])
+
+
+def test_what_was_changed_between_the_passes_is_refused() -> None:
+    model = disturbed().train()
+    history, mask = random_history()
+    total = model(history.requires_grad_(), mask).vectors.sum()
+    with torch.no_grad():
+        model.prototypes.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()

@@ -25,10 +25,8 @@ STUDY = Study(
     name="k",
     arms={arm: {"method": "comirec_sa"} for arm in ("k1", "k3", "far", "near", "none")},
     columns=("recall@20", "live_k"),
-    x="K",
-    curves={"preset K": {"k1": 1, "k3": 3}, "adaptive": {"far": 0.8, "near": 0.4, "none": 0.1}},
     judged_by=("recall@20",),
-    frontier=("adaptive", "preset K"),
+    frontier={"adaptive": ("far", "near", "none"), "preset K": ("k1", "k3"), "not run": ("k9",)},
 )
 
 
@@ -44,7 +42,8 @@ def summary(tmp_path: Path) -> Summary:
 def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_value(summary: Summary) -> None:
     table = frontier(summary, "toy")
     assert table is not None
-    rows = {str(row[0]): row[2:] for row in table.rows}
+    assert {row[1] for row in table.rows} == {"preset K"}
+    rows = {str(row[0]).removeprefix("adaptive: "): row[3:] for row in table.rows}
     arms = {arm.arm: arm.mean("recall@20") for arm in summary.repeats}
     assert None not in arms.values()
     middle = (number(arms["k1"]) + number(arms["k3"])) / 2
@@ -60,7 +59,8 @@ def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_valu
 
 
 def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:
-    for study in (Study(name="k"), Study(name="k", frontier=("adaptive", "preset K"))):
+    one = {"adaptive": ("far", "near")}
+    for study in (Study(name="k"), Study(name="k", judged_by=("recall@20",), frontier=one)):
         assert frontier(Summary(summary.runs, study), "toy") is None
 
 
