@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fabricated_runs import fabricate_definition
+from fabricated_runs import fabricate_definition, fabricate_study
 
 from experiments.reporting.plots import draw
 from experiments.reporting.runs import Study, load_runs
@@ -66,3 +66,23 @@ def test_places_without_a_scale_are_drawn_as_bars_of_all_datasets(tmp_path: Path
 
 def test_live_interests_are_drawn_only_where_users_differ(k_sensitivity: Summary, tmp_path: Path) -> None:
     assert not [plot for plot in draw(k_sensitivity, tmp_path) if plot.file.startswith("live-k")]
+
+
+def test_curves_that_vary_something_else_have_plots_of_their_own(tmp_path: Path) -> None:
+    curves = {"by K": {"comirec_sa_k2": 2, "comirec_sa_k4": 4}, "by width": {"comirec_sa_k4": 64, "comirec_sa_k8": 128}}
+    plots = [["recall@20", "number of interests K"], ["recall@50", "width"], ["recall@20", "recall@50"]]
+    folder = fabricate_study(
+        tmp_path / "s", columns=["recall@20", "recall@50"], curves=curves, x_of={"by width": "width"}, plots=plots
+    )
+    runs = load_runs(folder)
+    summary = Summary(runs, Study.read(folder, runs))
+    assert summary.axes == ["number of interests K", "width"]
+    assert [(one.label, one.axis) for one in series_of(summary, "toy")] == [
+        ("by K", "number of interests K"),
+        ("by width", "width"),
+    ]
+    files = sorted(path.file for path in draw(summary, tmp_path))
+    assert [file for file in files if "-by-" in file] == [
+        "recall-20-by-number-of-interests-K-toy.png",
+        "recall-50-by-width-toy.png",
+    ]
