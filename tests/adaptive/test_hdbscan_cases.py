@@ -20,10 +20,10 @@ from adaptive_mi.density import Floats, hdbscan_clusters
 from adaptive_mi.spanning_tree import spanning_trees
 from baselines.errors import BadInput
 
-USERS, BATCHES = 500, 200
+USERS = 500  # of a batch
+MADE_UP, REAL = 180, 20  # batches of made-up histories, and of each log's, as far as it has users
 LONGEST = 200
 LOGS = ("amazon-beauty", "ml-1m")
-REAL = 40  # of the batches
 
 
 def sizes_of(rng: np.random.Generator) -> dict[str, Any]:
@@ -104,11 +104,11 @@ def report(kind: str, tally: Tally) -> None:
 @pytest.mark.slow
 def test_made_up_histories(monkeypatch: pytest.MonkeyPatch) -> None:
     tally = Tally()
-    for seed in range(BATCHES - REAL):
+    for seed in range(MADE_UP):
         rng = np.random.default_rng([7, seed])
         tally.count(made_up(rng), sizes_of(rng), monkeypatch)
     report("made up", tally)
-    assert tally.n == USERS * (BATCHES - REAL)
+    assert tally.n == USERS * MADE_UP
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_made_up_histories(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_real_histories(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tally, rng = Tally(), np.random.default_rng(8)
     try:
-        for users, _ in zip(real(name), range(REAL // len(LOGS)), strict=False):
+        for users, _ in zip(real(name), range(REAL), strict=False):
             tally.count(users, sizes_of(rng), monkeypatch)
     except BadInput as error:
         pytest.skip(str(error))

@@ -69,4 +69,5 @@ class Disturbed(InterestExtractor):
                 [found.routing, found.routing.new_full((*history_mask.shape, self.n_more), self.garbage)], 2
             )
             routing = routing[..., order].masked_fill(~history_mask[..., None], 0)
-        return Interests(vectors, mask[:, order], log_weight, assignment[..., order], found.penalties, routing)
+        told = found.penalties, routing, found.notes
+        return Interests(vectors, mask[:, order], log_weight, assignment[..., order], *told)
