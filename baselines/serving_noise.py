@@ -122,14 +122,15 @@ class DropoutEnsemble(InterestExtractor):
         self.register_buffer("kept", kept / (1 - dropout), persistent=False)  # [passes, L, D]
 
     def forward(self, history: Tensor, history_mask: Tensor, **more: Tensor) -> Interests:
-        """See `InterestExtractor.forward`; passes share what they find of importance and of behaviours."""
+        """See `InterestExtractor.forward`; passes share importance, and those that give a behaviour away share it."""
         L, n = history.shape[1], len(self.kept)
         passes: list[Interests] = [self.inner(history * kept[:L], history_mask, **more) for kept in self.kept]
+        n_giving = torch.stack([one.assignment.sum(2) > 0 for one in passes]).sum(0)  # [B, L]
         return replace(
             passes[0],
             vectors=torch.cat([one.vectors for one in passes], 1),
             mask=torch.cat([one.mask for one in passes], 1),
             log_weight=torch.cat([one.log_weight for one in passes], 1) - math.log(n),
-            assignment=torch.cat([one.assignment for one in passes], 2) / n,
+            assignment=torch.cat([one.assignment for one in passes], 2) / n_giving.clamp(min=1)[..., None],
             routing=None,
         )

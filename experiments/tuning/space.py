@@ -76,7 +76,7 @@ _ITEM_KNN: tuple[Dimension, ...] = (
 )
 _GENERATED: tuple[Dimension, ...] = (
     one_of("model.n_steps", 1, 2, 4),
-    Number("model.max_distance", 0.1, 0.9),
+    Number("model.max_distance", 0.0, 0.9),
     Number("model.encoder_dropout", 0.0, 0.5),
     Number("loss.weights.denoising", 1e-2, 1e1, log=True),
 )
