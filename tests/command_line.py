@@ -44,6 +44,9 @@ class Said:
 Command = Callable[..., Said]
 Runs = Callable[[str], Path]
 
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""For processes that are to be interrupted: what a shell starts in the background hears no ctrl-C."""
+
 
 class Apart:
     """`adaptive-mi ARGUMENTS` in a process of its own, which may be killed.

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import BRIEF, SMALL, Apart, Command, Runs
+from command_line import BRIEF, HEARING, SMALL, Apart, Command, Runs
 
 TRAIN = ["train", "--method=comirec_sa", *SMALL, *BRIEF, "--out=run"]
 KILL = "import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -77,7 +77,7 @@ def test_a_run_killed_again_and_again_at_random_moments_ends_the_same(finished: 
 
 
 def test_ctrl_c_is_one_line_and_the_run_goes_on_later(finished: Runs, tmp_path: Path) -> None:
-    interrupt = KILL.replace("SIGKILL", "SIGINT") + MOMENTS["after the third checkpoint"]
+    interrupt = HEARING + KILL.replace("SIGKILL", "SIGINT") + MOMENTS["after the third checkpoint"]
     said = Apart(tmp_path, *TRAIN, code=interrupt).end()
     assert said.status == 130
     assert "interrupted" in said.error

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from command_line import BRIEF, SMALL, Apart, Command
+from command_line import BRIEF, HEARING, SMALL, Apart, Command
 
 DATA = SMALL[:2]
 TRAINED = [*DATA, *(flag for flag in BRIEF if "batch_size" not in flag), "--loss.proposal=uniform"]
@@ -130,7 +130,7 @@ def test_an_unfinished_search_shows_how_far_it_came(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
-    code = KILL.replace("SIGKILL", "SIGINT") + MOMENTS["within a later trial"]
+    code = HEARING + KILL.replace("SIGKILL", "SIGINT") + MOMENTS["within a later trial"]
     stopped = Apart(tmp_path, *TUNE, code=code).end()
     assert stopped.status == 130
     assert stopped.error == (
