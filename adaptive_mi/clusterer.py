@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adaptive_mi.batched_hdbscan import batched_hdbscan
 from adaptive_mi.cardinality import KByChance, chance_of, log_length
 from adaptive_mi.dendrogram import Dendrograms
-from adaptive_mi.density import NOISE, Floats, Ints
+from adaptive_mi.density import NOISE, Floats, Ints, starts_of
 from adaptive_mi.gap_statistic import gap_k, uniform_reference
 from adaptive_mi.linkage import LINKAGES, Linkage
 from adaptive_mi.noise import Noise, settle_noise
@@ -87,8 +87,7 @@ class Clusterer(nn.Module):
 
     def forward(self, behaviours: Tensor, history_mask: Tensor) -> Clusters:
         """Cluster packed behaviours [P, D] of any length; `history_mask` [B, L] says whose they are."""
-        n = history_mask.sum(1).cpu().numpy()
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(n)])
+        starts = starts_of(history_mask.sum(1).cpu().numpy())
         unit = nn.functional.normalize(behaviours.detach(), dim=-1)
         found = self._dense(unit, starts) if self.rule == "hdbscan" else self._cut(unit.cpu().numpy(), starts)
         device = history_mask.device

@@ -47,7 +47,7 @@ class DensityClusters:
     @property
     def first_cluster(self) -> Ints:
         """[B + 1] int64, where each user's clusters begin in `persistence`."""
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.n_clusters)])
+        return starts_of(self.n_clusters)
 
 
 def hdbscan_clusters(
@@ -119,6 +119,11 @@ def dbscan_labels(vectors: Floats, *, radius: float, min_samples: int) -> Ints:
     # the library counts the behaviour itself
     found = DBSCAN(eps=radius, min_samples=min_samples + 1).fit(distinct.astype(np.float64))
     return np.asarray(found.labels_, np.int64)[which]
+
+
+def starts_of(sizes: Ints) -> Ints:
+    """Where each of B parts begins that lie back to back, and where the last ends, [B + 1] int64."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
 
 
 def require_finite(vectors: Floats | Tensor) -> None:

@@ -26,7 +26,7 @@ B users, L behaviours, K interests, D width. P behaviours of all users, packed.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -134,15 +134,15 @@ class AdaptiveExtractor(InterestExtractor):
         )
         self.weighted, self.warm_up, self.whole_share = weighted, warm_up, whole_share
         self.of_clusters = BehaviourWeight(width, max_history, gated)
-        transformer = {"n_layers": n_layers, "n_heads": n_heads, "dropout": encoder_dropout}
+        transformer: dict[str, Any] = {"n_layers": n_layers, "n_heads": n_heads, "dropout": encoder_dropout}
         self.whole: PooledWhole | None = None
         if whole_share and whole == "pooled":
             self.whole = PooledWhole(width, max_history, gated)
         elif whole_share:
-            self.whole = SequenceWhole(width, max_history, gated, **transformer)  # type: ignore[arg-type]
+            self.whole = SequenceWhole(width, max_history, gated, **transformer)
         self.context: SASRec | None = None
         if pooled == "contextual":
-            self.context = SASRec(width, max_history, **transformer)  # type: ignore[arg-type]
+            self.context = SASRec(width, max_history, **transformer)
         self.gate = GATES[kept](width) if kept != "all" else None
         self.of_persistence = nn.Parameter(torch.zeros(())) if persistent and rule == "hdbscan" else None
         if warm_up:

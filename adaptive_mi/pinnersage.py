@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from adaptive_mi.cardinality import chance_of
 from adaptive_mi.cluster_pooling import pool_clusters
-from adaptive_mi.density import Floats, Ints
+from adaptive_mi.density import Floats, Ints, starts_of
 from adaptive_mi.linkage import ward_linkage
 from adaptive_mi.whole import BehaviourWeight
 from baselines.errors import require_number
@@ -81,12 +81,12 @@ class PinnerSage(InterestExtractor):
     def _medoids(self, behaviours: Tensor, history_mask: Tensor, rank: Tensor) -> Interests:
         """What is served."""
         n = history_mask.sum(1).cpu().numpy()
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(n)])
+        starts = starts_of(n)
         rows = nn.functional.normalize(behaviours, dim=-1).cpu().numpy()
         trees = ward_linkage(rows, starts)
         n_clusters = np.clip(trees.n_clusters_below(self.max_distance), 1, trees.n_distinct)
         labels = trees.cut(n_clusters)
-        first = np.concatenate([np.zeros(1, np.int64), np.cumsum(n_clusters)])
+        first = starts_of(n_clusters)
         cluster = labels + np.repeat(first[:-1], n)  # [P] from 0 to C - 1
         medoid = medoids(rows, cluster, int(first[-1]))
         importance = np.zeros(int(first[-1]))  # [C]

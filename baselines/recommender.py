@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -248,16 +248,20 @@ class Recommender(nn.Module, Ranker):
 
     def answer(self, batch: Batch, top_n: int) -> Answer:
         """See `Ranker.answer`."""
+        return self.answer_by(self.interests, batch, top_n)
+
+    def answer_by(self, find: Callable[[Batch], Interests], batch: Batch, top_n: int) -> Answer:
+        """Return the interests that `find` finds, and the ranking by them, timed."""
         started = time.perf_counter()
-        interests = self.interests(batch)
+        interests = find(batch)
         if interests.vectors.device.type == "cuda":
             torch.cuda.synchronize()
         found = time.perf_counter()
-        ranking = self.rank_interests(interests, top_n, self.bonus_items(batch))
+        ranking = self.rank_interests(interests, top_n, self._bonus_items(batch))
         return Answer(ranking, interests, found - started, time.perf_counter() - found)
 
     @torch.no_grad()
-    def bonus_items(self, batch: Batch) -> OwnItems | None:
+    def _bonus_items(self, batch: Batch) -> OwnItems | None:
         """Items of what is read of the users' histories, where those score by a bonus; None where they do not."""
         if self.repeats is None:
             return None

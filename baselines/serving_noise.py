@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -52,11 +51,7 @@ class Jittered(Ranker):
 
     def answer(self, batch: Batch, top_n: int) -> Answer:
         """See `Ranker.answer`."""
-        started = time.perf_counter()
-        interests = self.interests(batch)
-        found = time.perf_counter()
-        ranking = self.recommender.rank_interests(interests, top_n, self.recommender.bonus_items(batch))
-        return Answer(ranking, interests, found - started, time.perf_counter() - found)
+        return self.recommender.answer_by(self.interests, batch, top_n)
 
     def interests(self, batch: Batch) -> Interests:
         """Return K C interests a user."""

@@ -33,6 +33,11 @@ class Method:
         found: type[Any] = getattr(importlib.import_module(self.module), self.attribute)
         return found
 
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Those of its settings that are knobs of the class, by name."""
+        return {key.removeprefix("model."): value for key, value in self.settings.items() if key.startswith("model.")}
+
     def load_given(self) -> dict[str, Any]:
         """Import and return what the constructor is given, by argument."""
         parted = {name: place.split(":") for name, place in self.given.items()}

@@ -9,7 +9,6 @@ B users, L behaviours, D width.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,6 +28,7 @@ from baselines.interests import scatter
 from baselines.recommender import Recommender
 from baselines.sequences import Sequences
 from experiments.bench.planted import plant
+from experiments.bench.timing import seconds
 from experiments.bench.training import n_threads, random_sequences, with_method
 from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
@@ -205,12 +205,3 @@ def _rules(vectors: Floats, starts: Ints, generator: np.random.Generator) -> dic
         "batched hdbscan": hdbscan,
         f"batched hdbscan, {THREADS} threads": hdbscan_shared_out,
     }
-
-
-def seconds(work: Callable[[], object], device: str) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started

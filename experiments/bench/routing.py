@@ -8,7 +8,6 @@ them, and each is quoted at its best turn; the column that compares is the ratio
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor
 from baselines.errors import unknown_name
 from baselines.interests import InterestExtractor, Interests
 from experiments.bench.memory import peak_memory
+from experiments.bench.timing import best_of_turn
 from experiments.registry import find_method
 from experiments.reporting.table import Table
 from experiments.training.threads import torch_threads
@@ -197,7 +197,7 @@ def _timed(cell: Cell, chosen: Mapping[str, Contender], device: str, compiled: b
     for _ in range(_TURNS):
         for name in chosen:
             for which, work in enumerate(works[name]):
-                times[name][which] = min(times[name][which], _seconds(work, device))
+                times[name][which] = min(times[name][which], best_of_turn(work, device, _SECONDS))
     rows: list[list[object]] = []
     for name, contender in chosen.items():
         forward_only, both, *of_compiled = (1e6 * seconds / B for seconds in times[name])
@@ -224,19 +224,6 @@ def _works(
         return torch.autograd.grad(total, learned, allow_unused=True)
 
     return lambda: forward(history, mask), both
-
-
-def _seconds(work: Callable[[], object], device: str) -> float:
-    """Seconds of one call, the best of as many as fit in a turn; at least two."""
-    best, spent, calls = float("inf"), 0.0, 0
-    while spent < _SECONDS or calls < 2:
-        started = time.perf_counter()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        took = time.perf_counter() - started
-        best, spent, calls = min(best, took), spent + took, calls + 1
-    return best
 
 
 def _memory(work: Callable[[], object], device: str) -> float:

@@ -2,18 +2,19 @@
 
 Histories are full and random, of L = 20 behaviours at d = 64, in blocks of as many users as serving extracts together;
 networks are as they start, and their samples alike, so that joining these costs what it costs where few modes are
-found. Each cell is quoted at its best turn. Scoring is not in it, and costs all methods the same.
+found. Each cell is quoted at its best pass. Scoring is not in it, and costs all methods the same.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 
 from baselines.interests import InterestExtractor
+from experiments.bench.timing import best_of_turn
 from experiments.registry import find_method
 from experiments.reporting.table import Table
 from experiments.training.threads import torch_threads
@@ -38,8 +39,8 @@ def bench_sampling(n_threads: int = 1) -> Table:
     rows: list[list[object]] = []
     with torch_threads(n_threads), torch.no_grad():
         for method, sizes, extractor in _cells():
-            extractor(history, mask)
-            seconds = min(_seconds(extractor, history, mask) for _ in range(_TURNS))
+            work = partial(extractor, history, mask)
+            seconds = min(best_of_turn(work, "cpu", _SECONDS) for _ in range(_TURNS))
             rows.append([method, *sizes, 1e6 * seconds / _USERS, _USERS / seconds])
     threads = f"{n_threads} thread{'s' * (n_threads > 1)}"
     title = f"extraction alone, L = {_L}, d = {_D}, blocks of {_USERS} users: {threads}"
@@ -57,15 +58,5 @@ def _cells() -> Iterator[tuple[str, list[object], InterestExtractor]]:
 
 def _made(name: str, **knobs: Any) -> InterestExtractor:
     entry = find_method(name)
-    its_own = {key.removeprefix("model."): value for key, value in entry.settings.items() if key.startswith("model.")}
-    made: InterestExtractor = entry.load()(_D, _L, **entry.load_given(), **{**its_own, **knobs})
+    made: InterestExtractor = entry.load()(_D, _L, **entry.load_given(), **{**entry.knobs, **knobs})
     return made.eval()
-
-
-def _seconds(extractor: InterestExtractor, history: torch.Tensor, mask: torch.Tensor) -> float:
-    """Seconds of one pass, over as many as a turn holds."""
-    passes, started = 0, time.perf_counter()
-    while (spent := time.perf_counter() - started) < _SECONDS or not passes:
-        extractor(history, mask)
-        passes += 1
-    return spent / passes

@@ -57,8 +57,7 @@ def defaults(method: Method) -> dict[str, Any]:
     """Return the default of every knob of the method by name, what its registration sets included."""
     stub = knobs(method)
     parameters = inspect.signature(stub).parameters if stub else {}
-    registered = {key.removeprefix("model."): value for key, value in method.settings.items() if key[:6] == "model."}
-    return {name: parameter.default for name, parameter in parameters.items()} | registered
+    return {name: parameter.default for name, parameter in parameters.items()} | method.knobs
 
 
 def _constructor(owner: ast.ClassDef) -> ast.FunctionDef | None:

@@ -39,10 +39,8 @@ def across(summary: Summary, metric: str) -> Table:
     run = {arm for arm, _ in cells}
     arms = [arm for arm in dict.fromkeys([*summary.study.arms, *(arm for arm, _ in cells)]) if arm in run]
     rows = [[arm, *(cells.get((arm, dataset)) for dataset in summary.datasets)] for arm in arms]
-    title = _main_title(summary).replace(": ", f": {metric}, ", 1)
-    return Table(
-        ["arm", *summary.datasets], rows, title, dict.fromkeys(summary.datasets, 2) if metric == LIVE_K else {}
-    )
+    digits = dict.fromkeys(summary.datasets, 2) if metric == LIVE_K else {}
+    return Table(["arm", *summary.datasets], rows, _main_title(summary, f"{metric}, test users"), digits)
 
 
 def groups(summary: Summary) -> dict[str, Table]:
@@ -185,11 +183,11 @@ def _by_dataset(
     return Table(columns, [row[1:] for row in rows], f"{title} ({next(iter(summary.datasets))})", digits or {})
 
 
-def _main_title(summary: Summary) -> str:
+def _main_title(summary: Summary, shown: str = "test users") -> str:
     stochastic = [arm for arm in summary.repeats if arm.runs[0].results.get("stochastic", True)]
     n_seeds = _range([len(repeats.runs) for repeats in stochastic] or [1])
     over = "1 seed" if n_seeds == "1" else f"mean ± sd over {n_seeds} seeds"
-    title = f"{summary.study.name}: test users, full ranking, {over}"
+    title = f"{summary.study.name}: {shown}, full ranking, {over}"
     if any(found.significant for found in summary.against_baseline):
         title += f"; ↑ ↓ differs from {summary.baseline}"
     if any(found.significant for found in summary.best_against_second):

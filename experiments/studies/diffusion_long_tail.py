@@ -23,17 +23,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.registry import METHODS
 from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
-from experiments.training.config import HORIZON
+from experiments.studies.like_adaptive import ONE_TRANSFORMER, settings_of_adaptive
 
-_ENCODER = {"n_layers": 1, "n_heads": 2, "dropout": 0.0}  # as in `adaptive_sequence`
 _TWIN = {"model": {"ranked": "whole", "whole_share": 1.0, "contrast": 1.0}, "loss": {"weights": {"denoising": 0.0}}}
 _ONE_ITEM = {"n_samples": 1, "n_steps": 16, "start": 1.0, "whole_share": 0.0, "contrast": 1.0}
 _ARMS: Mapping[str, Mapping[str, Any]] = {
     **{name: {"method": name} for name in ("item_knn", "ease", "comirec_sa", "adaptive", "adaptive_sequence")},
-    "sasrec": {"method": "sasrec", "model": _ENCODER, "training": {"positions": "one", "batch_size": 256}},
+    "sasrec": ONE_TRANSFORMER,
     "posterior": {"method": "diffusion_posterior"},
     "set": {"method": "diffusion_set"},
     "posterior_twin": {"method": "diffusion_posterior", **_TWIN},
@@ -109,11 +107,11 @@ def _without_generating(base: str, n_copies: int) -> list[_Sweep]:
     """Noise that generates nothing."""
     fixed = {"serving.n_copies": n_copies}
     sizes, shares = (0.25, 0.5, 1.0, 1.5), (0.1, 0.3, 0.6)
-    jitter = {"axis": "size of the jitter", "knob": "serving.jitter", "values": sizes, "fixed": fixed}
-    dropout = {"axis": "dropout", "knob": "serving.dropout", "values": shares}
+    jitter: dict[str, Any] = {"axis": "size of the jitter", "knob": "serving.jitter", "values": sizes, "fixed": fixed}
+    dropout: dict[str, Any] = {"axis": "dropout", "knob": "serving.dropout", "values": shares}
     return [
-        _Sweep(base=base, name="jitter", start=0.0, **jitter),  # type: ignore[arg-type]
-        _Sweep(base=base, name="dropout", start=0.0, **dropout),  # type: ignore[arg-type]
+        _Sweep(base=base, name="jitter", start=0.0, **jitter),
+        _Sweep(base=base, name="dropout", start=0.0, **dropout),
     ]
 
 
@@ -160,5 +158,5 @@ STUDY = StudyDefinition(
         *(("recall@50", metric) for metric in reversed(_TAIL)),
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
     ),
-    common=nest({**METHODS["adaptive"].settings, "scoring.max_history": 20, "training.max_steps": HORIZON}),
+    common=settings_of_adaptive(),
 )

@@ -21,15 +21,14 @@ clusters, and a share of the whole history that is each user's own (`cohesion`).
 The settings of training are those of the method, the same for all arms and logs, near what tuning found for MIND and
 ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
 
-Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: about an hour of CPU a seed on amazon-beauty.
+Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: half of the arms took
+25 CPU minutes a seed on amazon-beauty.
 """
 
 from typing import Any
 
-from experiments.registry import METHODS
-from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
-from experiments.training.config import HORIZON
+from experiments.studies.like_adaptive import ONE_TRANSFORMER, READ, settings_of_adaptive
 
 _PRESET = (1, 2, 4, 6, 8, 16)
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
@@ -37,9 +36,7 @@ _PUBLISHED_K = (1, 4, 8)
 _SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
-_READ = 20  # behaviours of a history
 _VECTORS = "live_k"
-_ENCODER = {"n_layers": 1, "n_heads": 2, "dropout": 0.0}  # as in `adaptive_sequence`
 
 
 def _clusters(**model: Any) -> dict[str, Any]:
@@ -85,7 +82,7 @@ STUDY = StudyDefinition(
         "log_length": _clusters(rule="log_length"),
         **{f"fixed_k{k}_whole": _preset(k) for k in (4, 2, 8)},
         "adaptive_no_whole": _clusters(whole_share=0.0),
-        "every_item": _preset(_READ, whole_share=0.0),
+        "every_item": _preset(READ, whole_share=0.0),
         "gate": _preset(_SLOTS, kept="gumbel", whole_share=0.0),
         "entmax": _preset(_SLOTS, kept="entmax", whole_share=0.0),
         "pinnersage": {"method": "pinnersage"},
@@ -98,7 +95,7 @@ STUDY = StudyDefinition(
         "hdbscan": _clusters(rule="hdbscan"),
         **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in ("shared", "nearest", "dropped")},
         "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
-        "sequence_alone": {"method": "sasrec", "model": _ENCODER, "training": {"positions": "one", "batch_size": 256}},
+        "sequence_alone": ONE_TRANSFORMER,
         "adaptive_sequence": {"method": "adaptive_sequence"},
         **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in (1, 2, 4, 8)},
         "as_any_adaptive": _as_any(_clusters()),
@@ -118,7 +115,5 @@ STUDY = StudyDefinition(
         "preset K": tuple(f"fixed_k{k}" for k in _PRESET),
         "preset K, the whole beside it": ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8))),
     },
-    common={
-        **nest({**METHODS["adaptive"].settings, "scoring.max_history": _READ, "training.max_steps": HORIZON}),
-    },
+    common=settings_of_adaptive(),
 )

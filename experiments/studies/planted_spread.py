@@ -12,14 +12,13 @@ The spread is a setting of the data, so each is a command of its own, in a folde
     ... --out runs/spread_2 --data.synthetic.interest_weights [0,1,0,0,0,1]
     ... --out runs/spread_3 --data.synthetic.interest_weights [1,0,0,0,0,0,1]
 
-and the gain is the difference of `adaptive` and `fixed_k4` in each. Cost: about 5 CPU minutes a seed and spread.
+and the gain is the difference of `adaptive` and `fixed_k4` in each. Cost: to be filled in.
 """
 
 from typing import Any
 
-from experiments.registry import METHODS
-from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
+from experiments.studies.like_adaptive import settings_of_adaptive
 
 _PRESET = (1, 2, 4, 6, 8)
 
@@ -43,5 +42,5 @@ STUDY = StudyDefinition(
     x="preset K",
     curves={"preset K": {f"fixed_k{k}": k for k in _PRESET}},
     plots=(("recall@50", "live_k"),),
-    common={**nest({**METHODS["adaptive"].settings, "scoring.max_history": 50, "training.max_steps": 1000})},
+    common=settings_of_adaptive(max_history=50, max_steps=1000),
 )

@@ -20,10 +20,8 @@ Command: `adaptive-mi study routing --data D --seeds 3`, D a log or `synthetic`.
 
 from typing import Any
 
-from experiments.registry import METHODS
-from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
-from experiments.training.config import HORIZON
+from experiments.studies.like_adaptive import settings_of_adaptive
 
 
 def _iterated(n_rounds: int) -> dict[str, Any]:
@@ -72,5 +70,5 @@ STUDY = StudyDefinition(
     rivals=("comirec_sa", "comirec_dr"),
     judged_by=("recall@20", "recall@50", "recall@50:tail80", "assignment_ari"),
     plots=(("recall@50", "live_k"), ("recall@50:tail80", "live_k"), ("assignment_ari", "recall@50")),
-    common=nest({**METHODS["adaptive"].settings, "scoring.max_history": 20, "training.max_steps": HORIZON}),
+    common=settings_of_adaptive(),
 )
