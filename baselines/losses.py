@@ -4,7 +4,8 @@ B users, N items, S negatives.
 
 With scores s and target t the full softmax loses -s_t + log Z, Z = sum over the N items of exp(s_i). The sampled one
 replaces Z by a sum over the target and S negatives drawn from a proposal q; what that estimates depends on the
-correction (`sampled_softmax` lists the choices, and the tests hold it to each limit).
+correction (`sampled_softmax` lists the choices, and the tests hold it to each limit). With every item as a negative
+once, uncorrected, hits removed, it is the full one.
 """
 
 from __future__ import annotations
@@ -37,20 +38,6 @@ class OwnScores:
     beside_target: Tensor
     has_target: Tensor
     target_bonus: Tensor
-
-
-def full_softmax(scores: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Cross-entropy of the target among all N items.
-
-    Args:
-        scores: [B, N + 1] float; column 0 (padding) is left out.
-        target: [B] int64 in 1..N.
-        reduction: `mean` over users, or `none`.
-
-    Returns:
-        A scalar, or [B].
-    """
-    return F.cross_entropy(scores[:, 1:], target - 1, reduction=reduction)
 
 
 def sampled_softmax(

@@ -162,37 +162,37 @@ class Recommender(nn.Module, Ranker):
         behaviours = batch.history[batch.history_mask]
         own = self._own_items(batch)
         readout = (self.scoring.readout, self.scoring.power)
-        if self.loss.kind == "full_softmax":
-            table = self.item_vectors()
-            of_target = table[target]
-            interests = self._extract_for_targets(table[behaviours], of_target, batch)
-            _, scores = read_out(interests, of_target, table, *readout)
-            if own is not None:
-                scores = scores.scatter_add(1, own.ids, own.bonus)  # where there is none, to padding
-            return {"softmax": losses.full_softmax(scores, target), **interests.penalties}
-
-        assert self.proposal is not None, "sampled_softmax needs a proposal"
-        negatives = self.proposal.sample(self.loss.n_negatives, generator)
-        looked_up = self.item_vectors(torch.cat([behaviours, target, negatives]))  # one gather, one gradient
-        of_history, of_target, of_negatives = torch.split(looked_up, [len(behaviours), len(target), len(negatives)])
+        others, draws = self._others(target, generator)
+        looked_up = self.item_vectors(torch.cat([behaviours, target, others]))  # one gather, one gradient
+        of_history, of_target, of_others = torch.split(looked_up, [len(behaviours), len(target), len(others)])
         interests = self._extract_for_targets(of_history, of_target, batch)
-        draws: dict[str, Any] = {
-            "log_q_target": self.proposal.log_q(target) if self.loss.log_q else None,
-            "log_q_negatives": self.proposal.log_q(negatives) if self.loss.log_q else None,
-            "remove_accidental_hits": self.loss.remove_accidental_hits,
-        }
         if own is not None:
             row = batch.targets_mask.nonzero()[:, 0]  # [T] whose history a target follows
             own_vectors = scatter(of_history, batch.history_mask)[row]  # [T, L, D]
             draws["own"] = own.scores(read_out_own(interests, of_target, own_vectors, *readout), target)
         fused = target.device.type == "cpu" and self.scoring.readout != "attentive" and not self.loss.hardness
         if fused:
-            of_items = of_target, of_negatives, target, negatives
+            of_items = of_target, of_others, target, others
             term = fused_sampled_softmax(*queries(interests, of_target, *readout), *of_items, **draws)
         else:
-            scored = read_out(interests, of_target, of_negatives, *readout)
-            term = losses.sampled_softmax(*scored, target, negatives, hardness=self.loss.hardness, **draws)
+            scored = read_out(interests, of_target, of_others, *readout)
+            term = losses.sampled_softmax(*scored, target, others, hardness=self.loss.hardness, **draws)
         return {"softmax": term, **interests.penalties}
+
+    def _others(self, target: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        """Ids of what stands against each target, [S], and how `sampled_softmax` corrects for their being drawn.
+
+        In the full softmax all items stand against it, each once and for certain, itself left out: nothing to correct.
+        """
+        if self.loss.kind == "full_softmax":
+            return torch.arange(1, self.n_items + 1, device=target.device), {}
+        assert self.proposal is not None, "sampled_softmax needs a proposal"
+        negatives = self.proposal.sample(self.loss.n_negatives, generator)
+        return negatives, {
+            "log_q_target": self.proposal.log_q(target) if self.loss.log_q else None,
+            "log_q_negatives": self.proposal.log_q(negatives) if self.loss.log_q else None,
+            "remove_accidental_hits": self.loss.remove_accidental_hits,
+        }
 
     def _own_items(self, batch: Batch) -> OwnItems | None:
         """What each target's history holds, where that scores by a bonus: a user's history, or a prefix of it."""
