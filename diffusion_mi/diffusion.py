@@ -35,7 +35,9 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistep
 from torch import Tensor
 
 from baselines.errors import BadInput, require_number, unknown_name
+from baselines.unit import unit
 from diffusion_mi.denoiser import Context, SetDenoiser
+from diffusion_mi.starts import latest
 
 Prediction = Literal["sample", "v_prediction"]
 Sampler = Literal["ddim", "dpm_solver", "unipc"]
@@ -154,6 +156,30 @@ class Diffusion:
         t = timesteps[-1]
         x_0: Tensor = steps.step(answer(x_t, t), t, x_t).prev_sample
         return x_0
+
+    def draw(
+        self,
+        denoiser: SetDenoiser,
+        context: Context,
+        history: Tensor,
+        history_mask: Tensor,
+        noise: Tensor,
+        sampling: Sampling,
+    ) -> Tensor:
+        """Draw samples of unit length, [B, S, D], from noise [B, S, D]; below T, from the latest S behaviours.
+
+        Args:
+            denoiser: asked, guided as `sampling` says.
+            context: of `history` [B, L, D] and `history_mask` [B, L].
+            history, history_mask: the behaviours.
+            noise: normal draws.
+            sampling: the way back.
+        """
+        known = None
+        if sampling.start < 1:
+            known = latest(history, history_mask, noise.shape[1]) * denoiser.scaling_factor
+        answer = self.ask(denoiser, context, sampling.guidance)
+        return unit(self.sample(answer, noise, sampling, known))
 
     def sampler(self, sampling: Sampling) -> Any:
         """Return the diffusers scheduler of `sampling`, at the start of its way."""

@@ -42,6 +42,7 @@ B users, L behaviours, S samples, K interests, D width.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -55,7 +56,7 @@ from diffusion_mi.clean_sets import clean_sets
 from diffusion_mi.denoiser import Context, SetDenoiser
 from diffusion_mi.diffusion import Diffusion, Sampling, make_scheduler
 from diffusion_mi.modes import Linkage, find_modes
-from diffusion_mi.starts import OwnNoise, latest
+from diffusion_mi.starts import OwnNoise
 
 _RANKED = ("samples", "whole", "denoised")
 
@@ -183,14 +184,12 @@ class Posterior(InterestExtractor):
         Args:
             context: of `history` [B, L, D] and `history_mask` [B, L].
         """
-        S, start = self.n_samples, self.sampling.start
         if self.training:
-            noise = torch.randn(len(history), S, self.width, device=history.device)
+            noise = torch.randn(len(history), self.n_samples, self.width, device=history.device)
+            sampling = replace(self.sampling, guidance=1.0)
         else:
-            noise = self.noise(history, history_mask, S)
-        known = latest(history, history_mask, S) * self.denoiser.scaling_factor if start < 1 else None
-        answer = self.diffusion.ask(self.denoiser, context, 1.0 if self.training else self.sampling.guidance)
-        return unit(self.diffusion.sample(answer, noise, self.sampling, known))
+            noise, sampling = self.noise(history, history_mask, self.n_samples), self.sampling
+        return self.diffusion.draw(self.denoiser, context, history, history_mask, noise, sampling)
 
     def _ranked(
         self, context: Context, history: Tensor, history_mask: Tensor, target: Tensor | None

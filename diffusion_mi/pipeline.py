@@ -18,10 +18,8 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from baselines.errors import BadInput
-from baselines.unit import unit
 from diffusion_mi.denoiser import SetDenoiser
 from diffusion_mi.diffusion import Diffusion, Sampling
-from diffusion_mi.starts import latest
 
 
 class InterestPipeline:
@@ -45,13 +43,9 @@ class InterestPipeline:
             noise: [S, D] for all users alike, or [B, S, D]; normal draws.
             sampling: how; where it starts below T, from the latest S behaviours.
         """
-        known = None
-        if sampling.start < 1:
-            known = latest(history, history_mask, noise.shape[-2]) * self.denoiser.scaling_factor
-        answer = self.diffusion.ask(
-            self.denoiser, self.denoiser.encode(history, history_mask), guidance=sampling.guidance
-        )
-        return unit(self.diffusion.sample(answer, noise.expand(len(history), -1, -1), sampling, known))
+        context = self.denoiser.encode(history, history_mask)
+        noise = noise.expand(len(history), -1, -1)
+        return self.diffusion.draw(self.denoiser, context, history, history_mask, noise, sampling)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the network and its schedule to `folder`, which is made if need be."""

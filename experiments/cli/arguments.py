@@ -14,10 +14,10 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from baselines.config import LossConfig, RerankingConfig, ScoringConfig, ServingConfig
 from baselines.errors import BadInput
-from experiments.cli.knobs import knobs
 from experiments.cli.parser import Parser
 from experiments.config import DataConfig, RunConfig
 from experiments.evaluation.config import EvaluationConfig
+from experiments.knobs import knobs
 from experiments.registry import METHODS, find_method
 from experiments.tracking import TrackingConfig
 from experiments.training.config import TrainingConfig

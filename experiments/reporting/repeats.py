@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.errors import BadInput
-from experiments.cli.knobs import defaults
+from experiments.knobs import defaults
 from experiments.registry import METHODS
 from experiments.reporting import columns
 from experiments.reporting.runs import Run

@@ -14,12 +14,12 @@ from command_line import Command
 
 from baselines.config import LossConfig, ScoringConfig
 from experiments.__main__ import VERBS
-from experiments.cli.knobs import knobs
 from experiments.config import DataConfig
 from experiments.data.protocol import ProtocolConfig
 from experiments.data.readers.config import ReaderConfig
 from experiments.data.synthetic.config import SyntheticConfig
 from experiments.evaluation.config import EvaluationConfig
+from experiments.knobs import knobs
 from experiments.registry import METHODS
 from experiments.tracking import TrackingConfig
 from experiments.training.config import TrainingConfig
