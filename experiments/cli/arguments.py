@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import zip_longest
@@ -96,10 +96,16 @@ def parse_run(
 
 def make_run(settings: Mapping[str, Any]) -> tuple[RunConfig, str]:
     """Build a RunConfig from nested settings (a study's arm), with the same checks as the command line."""
+    return make_runs(settings, [None])[0]
+
+
+def make_runs(settings: Mapping[str, Any], seeds: Iterable[int | None]) -> list[tuple[RunConfig, str]]:
+    """Build runs that differ in nothing but the seed, None = that of `settings`; they are parsed once."""
     parser = _settings_parser(str(settings["method"]))
     parser.check_groups(settings)
-    namespace = parser.parse_object(dict(settings))
-    return to_run_config(namespace.as_dict()), _dump(namespace.as_dict(), ())
+    parsed = parser.parse_object(dict(settings)).as_dict()
+    every = [parsed if seed is None else {**parsed, "seed": seed} for seed in seeds]
+    return [(to_run_config(values), _dump(values, ())) for values in every]
 
 
 def load_run(path: Path) -> RunConfig:

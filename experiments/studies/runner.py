@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.errors import BadInput, Refused, unknown_name
-from experiments.cli.arguments import accepted, make_run
+from experiments.cli.arguments import accepted, make_runs
 from experiments.config import RunConfig
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
@@ -78,15 +78,12 @@ def plan(
     shared = flatten(study.common, every) | wanted
     chosen = {arm: settings for arm, settings in arms.items() if not only or arm in only}
     start = {arm: flatten(tuned(s["method"]), every) if tuned else {} for arm, s in chosen.items()}
-    cells = []
-    for seed in range(seeds):
-        for arm, settings in chosen.items():
-            stochastic = find_method(settings["method"]).kind == "extractor"
-            if stochastic or not seed:
-                given = {key: value for key, value in shared.items() if key in known[arm]}
-                config, text = make_run(nest({**start[arm], **given, **settings, "seed": seed}))
-                cells.append(Cell(arm, config, text))
-    return cells
+    runs = {}
+    for arm, settings in chosen.items():
+        stochastic = find_method(settings["method"]).kind == "extractor"
+        given = {key: value for key, value in shared.items() if key in known[arm]}
+        runs[arm] = make_runs(nest({**start[arm], **given, **settings}), range(seeds if stochastic else 1))
+    return [Cell(arm, *own[seed]) for seed in range(seeds) for arm, own in runs.items() if seed < len(own)]
 
 
 def run_study(

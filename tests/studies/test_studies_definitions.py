@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import get_args
 
@@ -10,19 +11,38 @@ import pytest
 from baselines.config import Aggregation, Readout, Representation
 from baselines.regularization import REGULARIZERS
 from experiments.config import RunConfig
+from experiments.evaluation.metrics import check_family
 from experiments.registry import METHODS, find_method
 from experiments.studies.definition import STUDIES, StudyDefinition, find_study
-from experiments.studies.runner import plan
+from experiments.studies.runner import Cell, plan
 from experiments.training.config import HORIZON
 
 
+@cache
+def cells(name: str) -> list[Cell]:
+    """Every run of a study at two seeds; to plan one takes a tenth of a second an arm."""
+    return plan(find_study(name), 2, [])
+
+
 def configs(name: str) -> dict[str, RunConfig]:
-    return {cell.arm: cell.config for cell in plan(find_study(name), 1, [])}
+    return {cell.arm: cell.config for cell in cells(name) if cell.config.seed == 0}
 
 
 @pytest.fixture(params=STUDIES)
 def study(request: pytest.FixtureRequest) -> StudyDefinition:
     return find_study(request.param)
+
+
+def test_every_study_is_sound(study: StudyDefinition) -> None:
+    assert find_study(study.name) is study
+    assert STUDIES[study.name] is not None
+    assert study.question.endswith("?")
+    assert study.baseline in study.arms
+    planned = cells(study.name)
+    assert {cell.arm for cell in planned} == set(study.arms)
+    assert len({(cell.arm, cell.config.seed) for cell in planned}) == len(planned)
+    for column in study.columns:
+        check_family(column.partition("@")[0])
 
 
 def test_no_two_arms_are_the_same_run(study: StudyDefinition) -> None:
