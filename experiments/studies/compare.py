@@ -6,8 +6,8 @@ also with a learned bonus for items of the history (`_repeats`), which the adapt
 beforehand: item-kNN and a user's own past items are above several published multi-interest numbers (Amazon Beauty,
 RetailRocket).
 
-Command: `adaptive-mi study compare --data D --tuned --seeds 3`. Cost: one to two minutes a run, two hours of one core for
-all arms on a dataset of the size of Amazon Beauty; `--arms` runs some of them, such as those whose search is done.
+Command: `adaptive-mi study compare --data D --tuned --seeds 3`. Cost: one to two minutes a run, two hours of one core
+for all arms on a dataset of the size of Amazon Beauty; `--arms` runs some of them, such as those whose search is done.
 """
 
 from experiments.studies.definition import StudyDefinition
