@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _PLACES: list[tuple[float, float, str]] = [
     (side * dx, dy, "left" if side > 0 else "right")
     for dy, dx, side in product(
-        (0.0, 9.0, -9.0, 18.0, -18.0, 28.0, -28.0, 40.0, -40.0, 54.0, -54.0), (7.0, 22.0), (1, -1)
+        (0.0, 9.0, -9.0, 18.0, -18.0, 28.0, -28.0, 40.0, -40.0, 54.0, -54.0), (7.0, 22.0, 50.0, 85.0), (1, -1)
     )
 ]
 """Where a text may stand: points right and up of its point, and the side of the text that faces it."""
