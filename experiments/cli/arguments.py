@@ -86,8 +86,7 @@ def parse_run(
     )
     own = add_own(parser)
     namespace = parser.parse_args(ordered)
-    values = namespace.as_dict()
-    config, text = to_run_config(values), _dump(values, own)
+    config, text = _resolved(namespace.as_dict(), own)
     if namespace.print_config:
         print(text, end="")
         raise SystemExit(0)
@@ -96,16 +95,26 @@ def parse_run(
 
 def make_run(settings: Mapping[str, Any]) -> tuple[RunConfig, str]:
     """Build a RunConfig from nested settings (a study's arm), with the same checks as the command line."""
-    return make_runs(settings, [None])[0]
+    return _resolved(_parsed(settings))
 
 
-def make_runs(settings: Mapping[str, Any], seeds: Iterable[int | None]) -> list[tuple[RunConfig, str]]:
-    """Build runs that differ in nothing but the seed, None = that of `settings`; they are parsed once."""
+def make_runs(settings: Mapping[str, Any], seeds: Iterable[int]) -> list[tuple[RunConfig, str]]:
+    """Build runs that differ in nothing but the seed; what they share is parsed once."""
+    values = _parsed(settings)
+    return [_resolved({**values, "seed": seed}) for seed in seeds]
+
+
+def _parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all values of a run, defaults included, by the settings that are given."""
     parser = _settings_parser(str(settings["method"]))
     parser.check_groups(settings)
-    parsed = parser.parse_object(dict(settings)).as_dict()
-    every = [parsed if seed is None else {**parsed, "seed": seed} for seed in seeds]
-    return [(to_run_config(values), _dump(values, ())) for values in every]
+    values: dict[str, Any] = parser.parse_object(dict(settings)).as_dict()
+    return values
+
+
+def _resolved(values: Mapping[str, Any], own: Sequence[str] = ()) -> tuple[RunConfig, str]:
+    """Return the configuration and the YAML that reloads to it, without the verb's own flags."""
+    return to_run_config(values), _dump(values, own)
 
 
 def load_run(path: Path) -> RunConfig:

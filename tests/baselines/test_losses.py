@@ -60,6 +60,13 @@ def sampled(
     )
 
 
+def test_every_item_once_by_hand_ignores_padding() -> None:
+    scores = torch.tensor([[100.0, 0.0, math.log(2.0), math.log(5.0)]])  # weights 1, 2, 5 of items 1, 2, 3
+    target = torch.tensor([3])
+    for loss in (full_softmax(scores, target), sampled(scores, target, torch.arange(1, 4), None)):
+        assert float(loss) == pytest.approx(-math.log(5 / 8))
+
+
 def test_sampled_softmax_by_hand() -> None:
     """Target 3 (weight 5), negatives 1 (weight 1, q = 1/4), 1 again, and 3, a hit; q(3) = 1/2."""
     scores = torch.tensor([[0.0, math.log(2.0), math.log(5.0)]])
