@@ -19,7 +19,8 @@ from baselines.errors import BadInput
 from experiments.files import write_text
 from experiments.reporting.runs import PARTIAL
 
-CONFIG, RESULTS, CHECKPOINT, METRICS, MODEL = "config.yaml", "results.json", "state.pt", "metrics.jsonl", "model"
+CONFIG, RESULTS, RECORD = "config.yaml", "results.json", "run.json"
+CHECKPOINT, METRICS, MODEL = "state.pt", "metrics.jsonl", "model"
 
 
 def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any] | None:

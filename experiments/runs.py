@@ -28,7 +28,7 @@ from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import replacing, write_json, write_text
 from experiments.methods import AnyMethod, fit_method, load_method, make_method, resolve_device, save_method
-from experiments.run_folder import CHECKPOINT, METRICS, MODEL, RESULTS, claimed, linked, settings_digest
+from experiments.run_folder import CHECKPOINT, METRICS, MODEL, RECORD, RESULTS, claimed, linked, settings_digest
 from experiments.serving import served
 from experiments.tracking import Mirror
 from experiments.training.fit import Row
@@ -160,6 +160,8 @@ def _work(
         save_method(method, folder / MODEL)
     else:
         fit = json.loads((fitted_in / RESULTS).read_text(encoding="utf-8"))["fit"]
+        former = json.loads((fitted_in / RECORD).read_text(encoding="utf-8"))
+        phases, step_seconds = former["fit_seconds"], former["step_seconds"]
         linked(fitted_in, folder, (METRICS, MODEL))
         method = load_method(config, dataset.train, folder / MODEL, dataset.metadata)
     fit_seconds = time.perf_counter() - started
@@ -201,7 +203,7 @@ def _work(
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0,
     }
-    write_json(folder / "run.json", record)
+    write_json(folder / RECORD, record)
     return results
 
 

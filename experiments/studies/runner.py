@@ -1,6 +1,7 @@
 """Arms x seeds on one dataset: the only loop over runs. Finished runs are kept, an unfinished one is resumed.
 
-Arms that differ in nothing but how they are served share one training: the first of them to be run does it.
+Arms that differ in nothing but how they are served share one training: the first of them to be run does it. Nor is what
+another study beside this one has trained, with the same settings on the same data, trained again.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 from baselines.errors import BadInput, Refused, unknown_name
 from experiments.cli.arguments import accepted, make_runs
 from experiments.config import RunConfig
+from experiments.data.dataset import Dataset
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
 from experiments.evaluation.metrics import NOVEL, PER_LIST
 from experiments.files import write_json
 from experiments.registry import find_method
-from experiments.reporting.runs import REFUSED
-from experiments.run_folder import RESULTS, finished_results
+from experiments.reporting.runs import PARTIAL, REFUSED
+from experiments.run_folder import CONFIG, MODEL, RECORD, RESULTS, finished_results
 from experiments.runs import Workbench, execute, prepare
 from experiments.settings import flatten, nest
 from experiments.studies.definition import StudyDefinition
@@ -113,13 +115,15 @@ def run_study(
     for cell in {cell.arm: cell for cell, _ in waiting}.values():
         prepare(cell.config, bench, fresh=False)
     write_json(folder / "study.json", _told(study, cells[0].config.evaluation, bench.context))
+    beside = _fitted_beside(folder, bench.dataset) if waiting else {}
     for number, (cell, out) in enumerate(waiting, start=1):
         if sys.stderr.isatty():
             print(f"[{number}/{len(waiting)}] {cell.arm}, seed {cell.config.seed}", file=sys.stderr)
         (out.parent / REFUSED).unlink(missing_ok=True)
         try:
             told = {"command": command, "study": study.name, "arm": cell.arm}
-            execute(cell.config, cell.settings, bench, out, **told, fitted_in=_fitted(cell, cells, places))
+            fitted_in = _fitted(cell, cells, places) or beside.get(cell.settings)
+            execute(cell.config, cell.settings, bench, out, **told, fitted_in=fitted_in)
         except Refused as refusal:
             print(f"note: {cell.arm} is left out: {refusal}", file=sys.stderr)
             write_json(out.parent / REFUSED, {"reason": str(refusal)})
@@ -131,6 +135,18 @@ def _fitted(cell: Cell, cells: Sequence[Cell], places: Sequence[Path]) -> Path |
         return None
     same = (out for other, out in zip(cells, places, strict=True) if other.config.trained == cell.config.trained)
     return next((out for out in same if (out / RESULTS).is_file()), None)
+
+
+def _fitted_beside(folder: Path, dataset: Dataset) -> dict[str, Path]:
+    """Return the finished runs of the studies beside `folder` that trained a model on these data, by their settings."""
+    fingerprint, found = dataset.fingerprint(), {}
+    for model in sorted(folder.parent.glob(f"*/{dataset.name}/*/*/{MODEL}")):
+        out = model.parent
+        if out.parents[2] == folder or out.name.endswith(PARTIAL):
+            continue
+        if json.loads((out / RECORD).read_text(encoding="utf-8"))["data"]["fingerprint"] == fingerprint:
+            found[(out / CONFIG).read_text(encoding="utf-8")] = out
+    return found
 
 
 def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,35 @@ def test_arms_that_differ_in_serving_alone_share_a_training_and_end_as_if_each_h
     shutil.rmtree(runs["moved"])
     assert command("study", "s", *SMALL, *brief, f"--out={tmp_path}", "--resume").status == 0
     assert json.loads((runs["moved"] / "results.json").read_text()) == told
+
+
+def test_what_a_study_beside_it_has_trained_on_the_same_data_is_not_trained_again(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms: dict[str, dict[str, Any]] = {name: {"method": "mean_pooling"} for name in ("first", "other")}
+    arms["other"]["training"] = {"min_history": 2}
+    first = study({"first": arms["first"]})
+    monkeypatch.setattr("experiments.cli.study.find_study", lambda name: replace(study(arms), name=name))
+
+    def fitted_in(out: Path) -> dict[str, str | None]:
+        assert command("study", "second", *SMALL, *BRIEF, f"--out={out}").status == 0
+        runs = {arm: out / "second/synthetic" / arm / "0" for arm in arms}
+        return {arm: json.loads((run / "run.json").read_text())["fitted_in"] for arm, run in runs.items()}
+
+    trained = tmp_path / "runs/first/synthetic/first/0"
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.cli.study.find_study", lambda name: replace(first, name=name))
+        assert command("study", "first", *SMALL, *BRIEF, f"--out={tmp_path}/runs").status == 0
+    assert fitted_in(tmp_path / "runs") == {"first": str(trained), "other": None}
+    told = json.loads((tmp_path / "runs/second/synthetic/first/0/results.json").read_text())
+    assert told["study"] == "second"
+    assert told == {**json.loads((trained / "results.json").read_text()), "study": "second"}
+    for name in ("metrics.jsonl", "config.yaml", "model/model.safetensors", "per_user.npz"):
+        assert (tmp_path / "runs/second/synthetic/first/0" / name).read_bytes() == (trained / name).read_bytes(), name
+
+    elsewhere = tmp_path / "changed/first/synthetic/first/0"
+    shutil.copytree(trained, elsewhere)
+    record = json.loads((elsewhere / "run.json").read_text())
+    record["data"]["fingerprint"] = "of other data"
+    (elsewhere / "run.json").write_text(json.dumps(record))
+    assert fitted_in(tmp_path / "changed") == {"first": None, "other": None}
