@@ -170,10 +170,12 @@ class Recommender(nn.Module, Ranker):
             row = batch.targets_mask.nonzero()[:, 0]  # [T] whose history a target follows
             own_vectors = scatter(of_history, batch.history_mask)[row]  # [T, L, D]
             draws["own"] = own.scores(read_out_own(interests, of_target, own_vectors, *readout), target)
-        fused = target.device.type == "cpu" and self.scoring.readout != "attentive" and not self.loss.hardness
+        fused = target.device.type == "cpu" and self.scoring.readout != "attentive"
         if fused:
             of_items = of_target, of_others, target, others
-            term = fused_sampled_softmax(*queries(interests, of_target, *readout), *of_items, **draws)
+            term = fused_sampled_softmax(
+                *queries(interests, of_target, *readout), *of_items, hardness=self.loss.hardness, **draws
+            )
         else:
             scored = read_out(interests, of_target, of_others, *readout)
             term = losses.sampled_softmax(*scored, target, others, hardness=self.loss.hardness, **draws)
