@@ -1,4 +1,4 @@
-"""What a study found on one dataset: the table, who is above and below whom, the pictures, and the frontier."""
+"""What a study found: tables, who is above and below whom, the pictures, the frontier, and what validation chooses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experiments.reporting import tables
 from experiments.reporting.canvas import Plot
+from experiments.reporting.choice import against_chosen, behind_chosen
 from experiments.reporting.frontier import frontier
 from experiments.reporting.summary import Summary
 
@@ -29,9 +30,11 @@ def answers(summary: Summary, plots: Sequence[Plot], *, heading: str, prefix: st
     """
     parts = [tables.across(summary, metric).render("md").rstrip() for metric in summary.overview]
     parts += pictures(plots, None, prefix)
+    behind = behind_chosen(summary)
+    parts += [behind.render("md").rstrip()] if behind else []
     for dataset in summary.datasets:
         parts += [f"{heading} {dataset}"] if len(summary.datasets) > 1 else []
         parts += [table_with_verdicts(summary, dataset), *pictures(plots, dataset, prefix)]
-        at_equal = frontier(summary, dataset)
-        parts += [at_equal.render("md").rstrip()] if at_equal else []
+        told = (frontier(summary, dataset), against_chosen(summary, dataset))
+        parts += [table.render("md").rstrip() for table in told if table]
     return parts

@@ -61,6 +61,11 @@ def against(arms: Sequence[Repeats], rival: Repeats, metrics: Sequence[str]) -> 
     return _adjusted([found for arm in arms for metric in metrics if (found := _compare(arm, rival, metric))])
 
 
+def between(pairs: Sequence[tuple[Repeats, Repeats]], metric: str) -> list[Comparison]:
+    """Compare the first arm of each pair with the second on a metric; Holm's family is the pairs."""
+    return _adjusted([found for arm, rival in pairs if (found := _compare(arm, rival, metric))])
+
+
 def best_against_second(arms: Sequence[Repeats], metrics: Sequence[str]) -> list[Comparison]:
     """Compare the best arm with the second best of each metric; Holm's family is the metrics.
 

@@ -124,6 +124,8 @@ class Study:
         rivals: arms of which the report says who is above and who below; empty for the baseline alone.
         judged_by: the metrics of these words.
         frontier: name -> arms, of which the first are held against each of the others at equally many vectors.
+        choices: name -> arms of which validation chooses one.
+        own: arms that are held against what is chosen; empty for the baseline alone.
     """
 
     name: str
@@ -138,6 +140,8 @@ class Study:
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()
     frontier: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    own: Sequence[str] = ()
 
     @classmethod
     def read(cls, folder: Path, runs: Sequence[Run]) -> Study:

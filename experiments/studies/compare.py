@@ -34,5 +34,8 @@ STUDY = StudyDefinition(
         **{name: {"method": name} for name in ("diffusion_posterior", "diffusion_set")},
     },
     baseline="item_knn",
+    choices={"published, K preset": ("mind", "comirec_dr", "comirec_sa", "remi")},
+    own=("adaptive", "adaptive_sequence"),
+    judged_by=("recall@50", "recall@20"),
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
 )

@@ -50,6 +50,10 @@ class StudyDefinition:
         judged_by: the metrics of these words.
         frontier: name -> arms that differ in how many vectors a user has. The report says how much higher those of the
             first name lie than each of the others at equally many vectors, on the metrics of `judged_by`.
+        choices: name -> arms of which one would be taken for a log, such as one K. The report says which of them
+            validation chooses, and how far from it on test the arms of `own` are; of the first name also how far every
+            arm is on every log from what is chosen there.
+        own: arms that are held against what is chosen. Empty = the baseline alone.
         common: settings of all arms, as far as an arm's method knows them.
     """
 
@@ -65,6 +69,8 @@ class StudyDefinition:
     rivals: tuple[str, ...] = ()
     judged_by: tuple[str, ...] = ("recall@20", "recall@50")
     frontier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
     common: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -32,7 +32,6 @@ from experiments.studies.like_adaptive import ONE_TRANSFORMER, READ, settings_of
 
 _PRESET = (1, 2, 4, 6, 8, 16)
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
-_PUBLISHED_K = (1, 4, 8)
 _SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
@@ -55,6 +54,11 @@ def _distance(distance: float) -> str:
     return "adaptive" if distance == _DEFAULT else f"distance_{distance:g}"
 
 
+_OF_CLUSTERS = {
+    "preset K": tuple(f"fixed_k{k}" for k in _PRESET),
+    "preset K, the whole beside it": ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8))),
+}
+
 STUDY = StudyDefinition(
     name="fixed_vs_adaptive_k",
     question="Is one K for each user, read off the behaviours, better than any K for all?",
@@ -69,13 +73,8 @@ STUDY = StudyDefinition(
     ),
     arms={
         **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "ease")},
-        **{name: {"method": name} for name in ("comirec_sa", "sparse_routing", "codebook_routing", "sasrec")},
-        **{
-            f"{name}_k{k}": {"method": name, "model": {"n_interests": k}}
-            for name in _PUBLISHED
-            for k in _PUBLISHED_K
-            if (name, k) != ("comirec_sa", 4)  # which is `comirec_sa`
-        },
+        **{name: {"method": name} for name in ("sparse_routing", "codebook_routing", "sasrec")},
+        **{f"{name}_k{k}": {"method": name, "model": {"n_interests": k}} for name in _PUBLISHED for k in _PRESET},
         **{f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET},
         **{_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES},
         "by_chance": _clusters(rule="by_chance"),
@@ -112,8 +111,12 @@ STUDY = StudyDefinition(
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
     frontier={
         "adaptive": tuple(_distance(d) for d in _DISTANCES),
-        "preset K": tuple(f"fixed_k{k}" for k in _PRESET),
-        "preset K, the whole beside it": ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8))),
+        **_OF_CLUSTERS,
     },
+    choices={
+        **_OF_CLUSTERS,
+        **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},
+    },
+    own=("adaptive", "adaptive_sequence"),
     common=settings_of_adaptive(),
 )

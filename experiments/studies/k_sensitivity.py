@@ -51,5 +51,11 @@ STUDY = StudyDefinition(
     plots=(("recall@50", _K), ("recall@50:tail80", _K), ("mean_pairwise_cosine", _K)),
     rivals=("item_knn", *(_name(method, 1, width) for method in _METHODS for width in (64, 256))),
     judged_by=("recall@50",),
+    choices={
+        f"{method}{words}": tuple(_curve(method, width_of))
+        for words, width_of in (("", _EQUAL_WIDTH), (", K × D = 256", _EQUAL_BUDGET))
+        for method in _METHODS
+    },
+    own=("mean_pooling",),
     common={"training": {"max_steps": HORIZON}},
 )

@@ -1,0 +1,105 @@
+"""What validation chooses among several arms, and how far from it on test the study's own arms are.
+
+A preset K is as good as the choice of it, and who chooses sees validation users alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from experiments.reporting.columns import better
+from experiments.reporting.comparison import between
+from experiments.reporting.repeats import Repeats, mean
+from experiments.reporting.summary import Summary
+from experiments.reporting.table import Table
+
+
+def chosen(summary: Summary, dataset: str) -> Mapping[str, Repeats]:
+    """Return the arm that validation chooses of each of the study's choices, by the best value of its training.
+
+    Averaged over seeds. Arms that have not been run, or are not trained, are not chosen; a choice of none is left out.
+    """
+    found = {}
+    for name, arms in summary.study.choices.items():
+        trained = [(value, arm) for arm in _run(summary, dataset, arms) if (value := on_validation(arm)) is not None]
+        if trained:
+            found[name] = max(trained, key=lambda of: of[0])[1]
+    return found
+
+
+def on_validation(arm: Repeats) -> float | None:
+    """Return what an arm's training was at best on validation users, mean over seeds; None where it has none."""
+    return mean((run.results.get("fit") or {}).get("best_value") for run in arm.runs)
+
+
+def against_chosen(summary: Summary, dataset: str) -> Table | None:
+    """Hold each of the study's own arms against each choice; None where there is nothing to hold."""
+    metric = _metric(summary)
+    if metric is None:
+        return None
+    pairs = [
+        (name, own, arm)
+        for (name, arm), own in product(chosen(summary, dataset).items(), _own(summary, dataset))
+        if own is not arm
+    ]
+    tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
+    rows: list[list[object]] = []
+    for name, own, arm in pairs:
+        test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
+        p = None if test is None else test.adjusted
+        rows.append([name, arm.arm, on_validation(arm), theirs, own.arm, ours, _higher(ours, theirs), p])
+    if not rows:
+        return None
+    columns = ["of", "chosen", "on validation", metric, "held against it", f"its {metric}", "higher %", "p"]
+    title = (
+        f"What validation chooses on {dataset}, and the study's own arms against it on test; p of the paired test over "
+        "users, Holm-adjusted over the table"
+    )
+    return Table(columns, rows, title, {"higher %": 1, "p": 4})
+
+
+def behind_chosen(summary: Summary) -> Table | None:
+    """How far on each dataset every arm of the first choice, and each of the study's own, is from what is chosen there.
+
+    None for one dataset: there is no choice that could fail elsewhere.
+    """
+    metric = _metric(summary)
+    if metric is None or not summary.study.choices or len(summary.datasets) < 2:
+        return None
+    first, names = next(iter(summary.study.choices.items()))
+    best = {dataset: choice[first] for dataset in summary.datasets if first in (choice := chosen(summary, dataset))}
+    rows: list[list[object]] = []
+    for name in dict.fromkeys([*names, *_names_of_own(summary)]):
+        found = [(arm, best[dataset]) for dataset in best for arm in _run(summary, dataset, [name])]
+        values = [_higher(arm.mean(metric), reference.mean(metric)) for arm, reference in found]
+        if len(found) == len(best) > 1 and None not in values:
+            rows.append([name, *values, min(value for value in values if value is not None)])
+    if not rows:
+        return None
+    title = f"{metric} on test, in percent above what validation chooses on that dataset of {first}; 0 is the choice"
+    columns = [*best, "least"]
+    return Table(["arm", *columns], rows, title, dict.fromkeys(columns, 1))
+
+
+def _metric(summary: Summary) -> str | None:
+    """The first metric that is judged by and has a better direction upwards."""
+    return next((name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0), None)
+
+
+def _names_of_own(summary: Summary) -> Sequence[str]:
+    return summary.study.own or ([summary.baseline] if summary.baseline else [])
+
+
+def _own(summary: Summary, dataset: str) -> list[Repeats]:
+    return _run(summary, dataset, _names_of_own(summary))
+
+
+def _run(summary: Summary, dataset: str, names: Sequence[str]) -> list[Repeats]:
+    """Those of the named arms that have been run on a dataset, in the order of the names."""
+    known = {arm.arm: arm for arm in summary.datasets[dataset]}
+    return [known[name] for name in names if name in known]
+
+
+def _higher(value: float | None, reference: float | None) -> float | None:
+    return None if value is None or not reference else 100 * (value / reference - 1)

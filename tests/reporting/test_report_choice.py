@@ -1,0 +1,95 @@
+"""What validation chooses of several arms, and the study's own arms against it on test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fabricated_runs import fabricate_run
+
+from experiments.reporting.answers import answers
+from experiments.reporting.choice import against_chosen, behind_chosen, chosen
+from experiments.reporting.publish import keep
+from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.summary import Summary
+
+ARMS = ("k1", "k3", "heuristic", "ours")
+STUDY = Study(
+    name="k",
+    arms={arm: {"method": "comirec_sa"} for arm in ARMS},
+    columns=("recall@20",),
+    judged_by=("coverage@50", "recall@20"),
+    choices={"preset K": ("k1", "k3", "heuristic", "not run"), "of none": ("heuristic", "not run")},
+    own=("ours", "not run"),
+)
+
+
+def run(folder: Path, dataset: str, arm: str, quality: float, validation: float | None, seed: int = 0) -> None:
+    path = fabricate_run(folder, arm, quality=quality, seed=seed, dataset=dataset) / "results.json"
+    fit = None if validation is None else {"best_step": 1, "best_value": validation, "n_steps": 2}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fit": fit}))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """On `a` validation is wrong: it chooses k1 by the mean of two seeds, and k3 is better on test."""
+    for seed in (0, 1):
+        run(tmp_path / "k", "a", "k1", 0.30, 0.4 + 0.2 * seed, seed)
+        run(tmp_path / "k", "a", "k3", 0.50, 0.45, seed)
+    run(tmp_path / "k", "b", "k1", 0.20, 0.1)
+    run(tmp_path / "k", "b", "k3", 0.40, 0.2)
+    for dataset in ("a", "b"):
+        run(tmp_path / "k", dataset, "heuristic", 0.9, None)
+        run(tmp_path / "k", dataset, "ours", 0.45, 0.9)
+    return tmp_path / "k"
+
+
+@pytest.fixture
+def summary(folder: Path) -> Summary:
+    return Summary(load_runs(folder), STUDY)
+
+
+def means(summary: Summary, dataset: str) -> dict[str, float]:
+    return {arm.arm: float(arm.mean("recall@20") or 0) for arm in summary.datasets[dataset]}
+
+
+def test_the_choice_sees_validation_alone_and_only_what_was_trained(summary: Summary) -> None:
+    assert {name: arm.arm for name, arm in chosen(summary, "a").items()} == {"preset K": "k1"}
+    assert {name: arm.arm for name, arm in chosen(summary, "b").items()} == {"preset K": "k3"}
+
+
+def test_own_arms_are_held_against_the_choice_on_test(summary: Summary) -> None:
+    table, test = against_chosen(summary, "a"), means(summary, "a")
+    assert table is not None
+    assert [row[:6] for row in table.rows] == [["preset K", "k1", pytest.approx(0.5), test["k1"], "ours", test["ours"]]]
+    assert table.rows[0][6:] == [pytest.approx(100 * (test["ours"] / test["k1"] - 1)), pytest.approx(1e-4, rel=0.01)]
+
+
+def test_one_choice_for_all_datasets_is_told_by_where_it_is_furthest_behind(summary: Summary) -> None:
+    table, a, b = behind_chosen(summary), means(summary, "a"), means(summary, "b")
+    assert table is not None
+    assert list(table.columns) == ["arm", "a", "b", "least"]
+    expected = {
+        arm: [100 * (test[arm] / test[best] - 1) for test, best in ((a, "k1"), (b, "k3"))]
+        for arm in ("k1", "k3", "heuristic", "ours")
+    }
+    found = {str(row[0]): row[1:] for row in table.rows}
+    assert found == {arm: pytest.approx([*values, min(values)]) for arm, values in expected.items()}
+    assert behind_chosen(summary.only("a")) is None, "there is no other dataset on which it could fail"
+
+
+def test_without_choices_nothing_is_said(summary: Summary) -> None:
+    for study in (Study(name="k", judged_by=("recall@20",)), Study(name="k", choices=STUDY.choices)):
+        none = Summary(summary.runs, study)
+        assert against_chosen(none, "a") is None
+        assert behind_chosen(none) is None
+
+
+def test_the_answers_tell_both_and_kept_runs_tell_the_same(summary: Summary, folder: Path, tmp_path: Path) -> None:
+    told = "\n".join(answers(summary, [], heading="##"))
+    assert "in percent above what validation chooses" in told
+    assert told.count("and the study's own arms against it on test") == 2
+    keep(folder, tmp_path / "results")
+    kept = Summary(load_runs(tmp_path / "results/k"), STUDY)
+    assert "\n".join(answers(kept, [], heading="##")) == told
