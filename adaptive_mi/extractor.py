@@ -9,7 +9,8 @@ should follow from the user, by density clustering, say. Here, at every step of 
     3. the share of the cluster's weight m_k in the user's is the interest's importance: its log joins the scores;
     4. where there are several clusters, the history as a whole is one more interest, pooled by an a and a g of its own,
        and has a fixed part of the importance (`whole_share`); the clusters have the rest. With `whole = sequence` the
-       state of a causal transformer joins it, and then every user has it.
+       state of a causal transformer joins it, and then every user has it;
+    5. with `transition` one non-linear step, the same for all interests, leads from what was seen to what comes.
 
 So K costs nothing where a user has one taste, and two tastes never share a vector. What a user's behaviours have in
 common is lost in clusters all the same, and where that is what counts (films, long histories) every K > 1 loses to
@@ -37,6 +38,7 @@ from adaptive_mi.density import NOISE
 from adaptive_mi.linkage import Linkage
 from adaptive_mi.noise import Noise
 from adaptive_mi.slot_gates import GATES, Kept
+from adaptive_mi.transition import Transition
 from adaptive_mi.whole import BehaviourWeight, PooledWhole, SequenceWhole, cohesion
 from baselines.errors import require_number, unknown_name
 from baselines.extractors.sasrec import SASRec
@@ -79,6 +81,7 @@ class AdaptiveExtractor(InterestExtractor):
             explain of the behaviours their common mean explains (`whole.cohesion`).
         whole: what it is, the mean of all behaviours (`pooled`), for users with several clusters; or that plus the
             state of a transformer (`sequence`), for all.
+        transition: pass every interest through one residual perceptron (`Transition`).
         n_layers: of each transformer.
         n_heads: of each transformer.
         encoder_dropout: of each transformer, beside `scoring.dropout`.
@@ -107,6 +110,7 @@ class AdaptiveExtractor(InterestExtractor):
         pooled: PooledKind = "items",
         whole_share: float | OwnShare = 0.5,
         whole: WholeKind = "pooled",
+        transition: bool = False,
         n_layers: int = 1,
         n_heads: int = 2,
         encoder_dropout: float = 0.0,
@@ -144,6 +148,7 @@ class AdaptiveExtractor(InterestExtractor):
         if pooled == "contextual":
             self.context = SASRec(width, max_history, **transformer)
         self.gate = GATES[kept](width) if kept != "all" else None
+        self.transition = Transition(width) if transition else None
         self.of_persistence = nn.Parameter(torch.zeros(())) if persistent and rule == "hdbscan" else None
         if warm_up:
             self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -185,6 +190,8 @@ class AdaptiveExtractor(InterestExtractor):
             log_share = torch.cat([log_share, log_odds[:, None]], 1)
             mask = torch.cat([mask, has_it], 1)
             assignment = nn.functional.pad(assignment, (0, 1))
+        if self.transition is not None:
+            vectors = scatter(self.transition(pack(vectors, mask)), mask)
         return Interests(vectors=vectors, mask=mask, log_weight=log_share, assignment=assignment, notes=found.notes)
 
     def cluster(self, behaviours: Tensor, history_mask: Tensor) -> Clusters:

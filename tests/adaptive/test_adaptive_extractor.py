@@ -253,3 +253,25 @@ def test_what_became_of_a_user_is_noted_in_evaluation_alone() -> None:
 def test_impossible_knobs_are_bad_input(knobs: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         AdaptiveExtractor(D, L, **knobs)  # type: ignore[arg-type]
+
+
+def test_the_transition_is_one_residual_step_of_every_live_interest_and_none_at_the_start() -> None:
+    users = draw_users(3)
+    history, mask = batch(users)
+    at_start = AdaptiveExtractor(D, L, transition=True, max_distance=0.5)(history, mask)
+    without = AdaptiveExtractor(D, L, max_distance=0.5)(history, mask)
+    torch.testing.assert_close(at_start.vectors[at_start.mask], without.vectors[without.mask])
+
+    moving = with_random_parameters(transition=True, max_distance=0.5)
+    found = moving(history, mask)
+    moving.transition, transition = None, moving.transition
+    before = moving(history, mask)
+    assert transition is not None
+    norm_weight, norm_bias, weight, bias, out, out_bias = (p.detach().double().numpy() for p in transition.parameters())
+    assert (before.n_live > 1).any()
+    torch.testing.assert_close(found.log_weight, before.log_weight)
+    for b, k in before.mask.nonzero().tolist():
+        v = before.vectors[b, k].detach().double().numpy()
+        normal = (v - v.mean()) / np.sqrt(v.var() + 1e-5) * norm_weight + norm_bias
+        expected = v + out @ np.maximum(weight @ normal + bias, 0) + out_bias
+        np.testing.assert_allclose(found.vectors[b, k].detach().numpy(), expected, rtol=1e-4, atol=1e-4)
