@@ -19,7 +19,7 @@ every_method = pytest.mark.parametrize("name", list(METHODS))
 every_trained_method = pytest.mark.parametrize("name", TRAINED)
 
 
-def odd_and_usual_histories(dataset: Dataset, max_history: int, n_usual: int = 12) -> list[list[int]]:
+def odd_and_usual_histories(dataset: Dataset, max_history: int, n_usual: int = 30) -> list[list[int]]:
     """Return histories of length 1, of one repeated item, of and above the longest length, and real ones."""
     N = dataset.n_items
     ramp = [i % N + 1 for i in range(2 * max_history + 3)]
