@@ -10,7 +10,8 @@ should follow from the user, by density clustering, say. Here, at every step of 
     4. where there are several clusters, the history as a whole is one more interest, pooled by an a and a g of its own,
        and has a fixed part of the importance (`whole_share`); the clusters have the rest. With `whole = sequence` the
        state of a causal transformer joins it, and then every user has it;
-    5. with `transition` one non-linear step, the same for all interests, leads from what was seen to what comes.
+    5. with `transition` one non-linear step, the same for all interests, leads from what was seen to what comes; it
+       reads the interest `alone`, or `in_context` of the whole history.
 
 So K costs nothing where a user has one taste, and two tastes never share a vector. What a user's behaviours have in
 common is lost in clusters all the same, and where that is what counts (films, long histories) every K > 1 loses to
@@ -47,6 +48,7 @@ from baselines.interests import InterestExtractor, Interests, pack, recency_rank
 WholeKind = Literal["pooled", "sequence"]
 PooledKind = Literal["items", "contextual"]
 OwnShare = Literal["cohesion"]
+Step = Literal["none", "alone", "in_context"]
 
 
 class AdaptiveExtractor(InterestExtractor):
@@ -81,7 +83,8 @@ class AdaptiveExtractor(InterestExtractor):
             explain of the behaviours their common mean explains (`whole.cohesion`).
         whole: what it is, the mean of all behaviours (`pooled`), for users with several clusters; or that plus the
             state of a transformer (`sequence`), for all.
-        transition: pass every interest through one residual perceptron (`Transition`).
+        transition: pass every interest through one residual perceptron (`Transition`), `alone` or `in_context` of the
+            whole history; or through `none`.
         n_layers: of each transformer.
         n_heads: of each transformer.
         encoder_dropout: of each transformer, beside `scoring.dropout`.
@@ -110,14 +113,19 @@ class AdaptiveExtractor(InterestExtractor):
         pooled: PooledKind = "items",
         whole_share: float | OwnShare = 0.5,
         whole: WholeKind = "pooled",
-        transition: bool = False,
+        transition: Step = "none",
         n_layers: int = 1,
         n_heads: int = 2,
         encoder_dropout: float = 0.0,
         warm_up: int = 0,
     ) -> None:
         super().__init__()
-        for name, value, kind in (("kept", kept, Kept), ("pooled", pooled, PooledKind), ("whole", whole, WholeKind)):
+        for name, value, kind in (
+            ("kept", kept, Kept),
+            ("pooled", pooled, PooledKind),
+            ("whole", whole, WholeKind),
+            ("transition", transition, Step),
+        ):
             if value not in get_args(kind):
                 raise unknown_name(f"model.{name}", value, get_args(kind))
         if not isinstance(whole_share, str):
@@ -140,15 +148,16 @@ class AdaptiveExtractor(InterestExtractor):
         self.of_clusters = BehaviourWeight(width, max_history, gated)
         transformer: dict[str, Any] = {"n_layers": n_layers, "n_heads": n_heads, "dropout": encoder_dropout}
         self.whole: PooledWhole | None = None
-        if whole_share and whole == "pooled":
+        needed = bool(whole_share) or transition == "in_context"
+        if needed and whole == "pooled":
             self.whole = PooledWhole(width, max_history, gated)
-        elif whole_share:
+        elif needed:
             self.whole = SequenceWhole(width, max_history, gated, **transformer)
         self.context: SASRec | None = None
         if pooled == "contextual":
             self.context = SASRec(width, max_history, **transformer)
         self.gate = GATES[kept](width) if kept != "all" else None
-        self.transition = Transition(width) if transition else None
+        self.transition = Transition(width, transition == "in_context") if transition != "none" else None
         self.of_persistence = nn.Parameter(torch.zeros(())) if persistent and rule == "hdbscan" else None
         if warm_up:
             self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -182,16 +191,18 @@ class AdaptiveExtractor(InterestExtractor):
         if self.gate is not None:
             log_share, mask = self.gate(vectors, log_share, mask)
             assignment = assignment * mask[:, None]
-        if self.whole is not None and (K > 1 or self.whole.adds_to_one_cluster):
-            whole = self.whole(history, history_mask, items, rank)
-            has_it = clustered.sum(1, keepdim=True) > (0 if self.whole.adds_to_one_cluster else 1)
+        whole = None if self.whole is None else self.whole(history, history_mask, items, rank)  # [B, D]
+        fewest = 1 if self.whole is not None and self.whole.adds_to_one_cluster else 2
+        if whole is not None and self.whole_share and fewest <= K:
+            has_it = clustered.sum(1, keepdim=True) >= fewest
             log_odds = self._log_odds(read, slot, user, B, B * K).to(log_share)
             vectors = torch.cat([vectors, whole[:, None]], 1)
             log_share = torch.cat([log_share, log_odds[:, None]], 1)
             mask = torch.cat([mask, has_it], 1)
             assignment = nn.functional.pad(assignment, (0, 1))
         if self.transition is not None:
-            vectors = scatter(self.transition(pack(vectors, mask)), mask)
+            context = None if whole is None else whole[mask.nonzero()[:, 0]]
+            vectors = scatter(self.transition(pack(vectors, mask), context), mask)
         return Interests(vectors=vectors, mask=mask, log_weight=log_share, assignment=assignment, notes=found.notes)
 
     def cluster(self, behaviours: Tensor, history_mask: Tensor) -> Clusters:

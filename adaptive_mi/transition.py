@@ -6,6 +6,9 @@ encoder's feed-forward network (SASRec, eq. 4), of which this is one block:
 
     t(v) = v + W_2 relu(W_1 LayerNorm(v) + b_1) + b_2,    W_2 = 0, b_2 = 0 at the start.
 
+What comes next in one interest may depend on the user's other ones. So the step can read v in its context c, the user's
+history as a whole: (LayerNorm(v), LayerNorm(c)) then stands for LayerNorm(v).
+
 n interests of all users, packed; D width.
 """
 
@@ -20,17 +23,22 @@ class Transition(nn.Module):
 
     Args:
         width: D; the hidden layer has 4 D.
+        in_context: read a context, too.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, in_context: bool = False) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.hidden = nn.Linear(width, 4 * width)
+        self.context_norm = nn.LayerNorm(width) if in_context else None
+        self.hidden = nn.Linear(2 * width if in_context else width, 4 * width)
         self.out = nn.Linear(4 * width, width)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, interests: Tensor) -> Tensor:
-        """Map [n, D] to [n, D], each row by itself."""
-        moved: Tensor = interests + self.out(torch.relu(self.hidden(self.norm(interests))))
+    def forward(self, interests: Tensor, context: Tensor | None = None) -> Tensor:
+        """Map interests [n, D] to [n, D], each row by itself and its row of `context` [n, D], where one is read."""
+        read = self.norm(interests)
+        if self.context_norm is not None:
+            read = torch.cat([read, self.context_norm(context)], 1)
+        moved: Tensor = interests + self.out(torch.relu(self.hidden(read)))
         return moved

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from baselines.errors import BadInput
-from experiments.files import write_text
+from experiments.files import read_run_json, write_text
 from experiments.reporting.runs import PARTIAL
 
 CONFIG, RESULTS, RECORD = "config.yaml", "results.json", "run.json"
@@ -41,11 +40,7 @@ def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any
         hint = "add --resume to keep it, " if (out / RESULTS).is_file() else ""
         raise BadInput(f"{out} exists already and is not overwritten; {hint}choose another --out, or remove it.")
     check_settings(out, settings)
-    try:
-        results: dict[str, Any] = json.loads((out / RESULTS).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"cannot read {out / RESULTS} ({error}): delete the run and run it again.") from error
-    return results
+    return read_run_json(out / RESULTS)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from experiments.reporting.columns import better
+from experiments.reporting.columns import better, percent_above
 from experiments.reporting.comparison import between
 from experiments.reporting.repeats import Repeats, mean
 from experiments.reporting.summary import Summary
@@ -48,7 +48,7 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
     for name, own, arm in pairs:
         test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
         p = None if test is None else test.adjusted
-        rows.append([name, arm.arm, on_validation(arm), theirs, own.arm, ours, _higher(ours, theirs), p])
+        rows.append([name, arm.arm, on_validation(arm), theirs, own.arm, ours, percent_above(ours, theirs), p])
     if not rows:
         return None
     columns = ["of", "chosen", "on validation", metric, "held against it", f"its {metric}", "higher %", "p"]
@@ -72,7 +72,7 @@ def behind_chosen(summary: Summary) -> Table | None:
     rows: list[list[object]] = []
     for name in dict.fromkeys([*names, *_names_of_own(summary)]):
         found = [(arm, best[dataset]) for dataset in best for arm in _run(summary, dataset, [name])]
-        values = [_higher(arm.mean(metric), reference.mean(metric)) for arm, reference in found]
+        values = [percent_above(arm.mean(metric), reference.mean(metric)) for arm, reference in found]
         if len(found) == len(best) > 1 and None not in values:
             rows.append([name, *values, min(value for value in values if value is not None)])
     if not rows:
@@ -99,7 +99,3 @@ def _run(summary: Summary, dataset: str, names: Sequence[str]) -> list[Repeats]:
     """Those of the named arms that have been run on a dataset, in the order of the names."""
     known = {arm.arm: arm for arm in summary.datasets[dataset]}
     return [known[name] for name in names if name in known]
-
-
-def _higher(value: float | None, reference: float | None) -> float | None:
-    return None if value is None or not reference else 100 * (value / reference - 1)

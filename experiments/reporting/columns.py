@@ -36,6 +36,15 @@ def better(metric: str) -> int:
     return 1 if family in _HIGHER else -1 if family in _LOWER else 0
 
 
+def percent_above(value: float | None, reference: float | None) -> float | None:
+    """Return by how many percent `value` is above `reference`; None where one is missing, or there is no ratio.
+
+    >>> percent_above(0.2, 0.16)
+    25.0
+    """
+    return None if value is None or not reference else 100 * (value / reference - 1)
+
+
 def shown_as(metric: str) -> str:
     """Return the name under which a study's metric stands in tables and plots."""
     return LIVE_K if metric == "live_k" else metric

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.reporting.columns import LIVE_K, better
+from experiments.reporting.columns import LIVE_K, better, percent_above
 from experiments.reporting.repeats import Repeats
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
@@ -31,7 +31,7 @@ def frontier(summary: Summary, dataset: str) -> Table | None:
             if own_k is not None and own is not None and len(k) > 1:
                 equal = at_equal_vectors(own_k, k, values)
                 fewest = fewest_vectors(own, k, values)
-                higher = None if equal is None else 100 * (own / equal - 1)
+                higher = percent_above(own, equal)
                 fewer = None if fewest is None else 100 * (1 - own_k / fewest)
                 rows.append([f"{first}: {arm.arm}", name, metric, own_k, own, equal, higher, fewest, fewer])
     if not rows:

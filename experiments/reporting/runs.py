@@ -5,7 +5,6 @@ U users.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.errors import BadInput
+from experiments.files import read_run_json
 from experiments.reporting.per_user import PerUser
 
 PARTIAL = ".partial"
@@ -151,7 +151,7 @@ class Study:
             return cls(
                 name=runs[0].study or folder.resolve().name, arms={arm: {} for arm in sorted({run.arm for run in runs})}
             )
-        told = _read_json(path)
+        told = read_run_json(path)
         unknown = sorted(set(told) - set(cls.__dataclass_fields__))
         if unknown or "name" not in told:
             raise BadInput(
@@ -190,7 +190,7 @@ def unfinished(folder: Path) -> int:
 def refusals(folder: Path) -> dict[str, str]:
     """Why arms below `folder` have no run although they were tried: 'arm on dataset' -> the method's own words."""
     paths = sorted(folder.rglob(REFUSED))
-    return {f"{path.parent.name} on {path.parent.parent.name}": str(_read_json(path)["reason"]) for path in paths}
+    return {f"{path.parent.name} on {path.parent.parent.name}": str(read_run_json(path)["reason"]) for path in paths}
 
 
 def check_comparable(runs: Iterable[Run]) -> None:
@@ -232,20 +232,10 @@ def _is_partial(path: Path, root: Path) -> bool:
 
 
 def _load(path: Path) -> Run:
-    results, record = _read_json(path), _read_json(path.with_name("run.json"))
+    results, record = read_run_json(path), read_run_json(path.with_name("run.json"))
     missing = [key for key in ("study", "dataset", "arm", "method", "seed", "test") if key not in results]
     if missing:
         raise BadInput(f"{path} lacks {', '.join(missing)}: delete the run and run it again")
     if not isinstance(record.get("data"), Mapping):
         raise BadInput(f"{path.with_name('run.json')} lacks 'data': delete the run and run it again")
     return Run(path.parent, results, record)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): delete the run and run it again") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"{path} should hold a JSON object, found {type(value).__name__}")
-    return value

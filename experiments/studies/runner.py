@@ -20,7 +20,7 @@ from experiments.data.dataset import Dataset
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
 from experiments.evaluation.metrics import NOVEL, PER_LIST
-from experiments.files import write_json
+from experiments.files import read_run_json, write_json
 from experiments.registry import find_method
 from experiments.reporting.runs import PARTIAL, REFUSED
 from experiments.run_folder import CONFIG, MODEL, RECORD, RESULTS, finished_results
@@ -144,7 +144,8 @@ def _fitted_beside(folder: Path, dataset: Dataset) -> dict[str, Path]:
         out = model.parent
         if out.parents[2] == folder or out.name.endswith(PARTIAL):
             continue
-        if json.loads((out / RECORD).read_text(encoding="utf-8"))["data"]["fingerprint"] == fingerprint:
+        data = read_run_json(out / RECORD).get("data")
+        if isinstance(data, Mapping) and data.get("fingerprint") == fingerprint:
             found[(out / CONFIG).read_text(encoding="utf-8")] = out
     return found
 

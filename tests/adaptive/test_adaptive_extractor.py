@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from histories import planted
+from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
 
 from adaptive_mi.extractor import AdaptiveExtractor, Rule
 from baselines.errors import BadInput
+from baselines.interests import recency_rank
 
 D, L = 32, 20
 
@@ -241,6 +243,7 @@ def test_what_became_of_a_user_is_noted_in_evaluation_alone() -> None:
         ({"kept": "gumbl"}, "gumbel"),
         ({"pooled": "contextul"}, "contextual"),
         ({"whole_share": "cohesive"}, "cohesion"),
+        ({"transition": "in_contxt"}, "in_context"),
         ({"warm_up": -1}, "warm_up"),
         ({"noise": "nearset"}, "nearest"),
         ({"max_interests": 0}, "max_interests"),
@@ -255,23 +258,40 @@ def test_impossible_knobs_are_bad_input(knobs: dict[str, object], message: str) 
         AdaptiveExtractor(D, L, **knobs)  # type: ignore[arg-type]
 
 
-def test_the_transition_is_one_residual_step_of_every_live_interest_and_none_at_the_start() -> None:
+@pytest.mark.parametrize("step", ["alone", "in_context"])
+@pytest.mark.parametrize("whole", [{}, {"whole": "sequence"}, {"whole_share": 0.0}], ids=str)
+def test_the_transition_is_one_residual_step_of_every_live_interest_and_none_at_the_start(
+    step: str, whole: dict[str, object]
+) -> None:
     users = draw_users(3)
     history, mask = batch(users)
-    at_start = AdaptiveExtractor(D, L, transition=True, max_distance=0.5)(history, mask)
-    without = AdaptiveExtractor(D, L, max_distance=0.5)(history, mask)
+    knobs: dict[str, Any] = {"max_distance": 0.5, **whole}
+    torch.manual_seed(0)
+    without = AdaptiveExtractor(D, L, **knobs)(history, mask)
+    torch.manual_seed(0)
+    at_start = AdaptiveExtractor(D, L, transition=step, **knobs)(history, mask)  # type: ignore[arg-type]
     torch.testing.assert_close(at_start.vectors[at_start.mask], without.vectors[without.mask])
 
-    moving = with_random_parameters(transition=True, max_distance=0.5)
+    moving = with_random_parameters(transition=step, **knobs)
     found = moving(history, mask)
     moving.transition, transition = None, moving.transition
     before = moving(history, mask)
     assert transition is not None
-    norm_weight, norm_bias, weight, bias, out, out_bias = (p.detach().double().numpy() for p in transition.parameters())
     assert (before.n_live > 1).any()
     torch.testing.assert_close(found.log_weight, before.log_weight)
+    parameter = {name: p.detach().double().numpy() for name, p in transition.named_parameters()}
+
+    def normal(v: NDArray[np.float64], norm: str) -> NDArray[np.float64]:
+        return (v - v.mean()) / np.sqrt(v.var() + 1e-5) * parameter[f"{norm}.weight"] + parameter[f"{norm}.bias"]
+
+    rank = recency_rank(mask)[mask]
+    assert step == "alone" or moving.whole is not None
+    whole_of = moving.whole(history, mask, history[mask], rank) if moving.whole is not None else before.vectors[:, 0]
     for b, k in before.mask.nonzero().tolist():
         v = before.vectors[b, k].detach().double().numpy()
-        normal = (v - v.mean()) / np.sqrt(v.var() + 1e-5) * norm_weight + norm_bias
-        expected = v + out @ np.maximum(weight @ normal + bias, 0) + out_bias
+        read = normal(v, "norm")
+        if step == "in_context":
+            read = np.concatenate([read, normal(whole_of[b].detach().double().numpy(), "context_norm")])
+        hidden = np.maximum(parameter["hidden.weight"] @ read + parameter["hidden.bias"], 0)
+        expected = v + parameter["out.weight"] @ hidden + parameter["out.bias"]
         np.testing.assert_allclose(found.vectors[b, k].detach().numpy(), expected, rtol=1e-4, atol=1e-4)

@@ -289,3 +289,8 @@ def test_what_a_study_beside_it_has_trained_on_the_same_data_is_not_trained_agai
     record["data"]["fingerprint"] = "of other data"
     (elsewhere / "run.json").write_text(json.dumps(record))
     assert fitted_in(tmp_path / "changed") == {"first": None, "other": None}
+    (elsewhere / "run.json").write_text("{")
+    shutil.rmtree(tmp_path / "changed/second")
+    answer = command("study", "second", *SMALL, *BRIEF, f"--out={tmp_path}/changed")
+    assert answer.status == 2
+    assert f"cannot read {elsewhere / 'run.json'}" in answer.err
