@@ -10,8 +10,8 @@ should follow from the user, by density clustering, say. Here, at every step of 
     4. where there are several clusters, the history as a whole is one more interest, pooled by an a and a g of its own,
        and has a fixed part of the importance (`whole_share`); the clusters have the rest. With `whole = sequence` the
        state of a causal transformer joins it, and then every user has it;
-    5. with `transition` one non-linear step, the same for all interests, leads from what was seen to what comes; it
-       reads the interest `alone`, or `in_context` of the whole history.
+    5. one non-linear step, the same for all interests, leads from what was seen to what comes: it reads an interest in
+       the context of the whole history (`transition`).
 
 So K costs nothing where a user has one taste, and two tastes never share a vector. What a user's behaviours have in
 common is lost in clusters all the same, and where that is what counts (films, long histories) every K > 1 loses to
@@ -83,8 +83,8 @@ class AdaptiveExtractor(InterestExtractor):
             explain of the behaviours their common mean explains (`whole.cohesion`).
         whole: what it is, the mean of all behaviours (`pooled`), for users with several clusters; or that plus the
             state of a transformer (`sequence`), for all.
-        transition: pass every interest through one residual perceptron (`Transition`), `alone` or `in_context` of the
-            whole history; or through `none`.
+        transition: pass every interest through one residual perceptron (`Transition`) that reads it `in_context` of
+            the whole history, or `alone`; or through `none`.
         n_layers: of each transformer.
         n_heads: of each transformer.
         encoder_dropout: of each transformer, beside `scoring.dropout`.
@@ -113,7 +113,7 @@ class AdaptiveExtractor(InterestExtractor):
         pooled: PooledKind = "items",
         whole_share: float | OwnShare = 0.5,
         whole: WholeKind = "pooled",
-        transition: Step = "none",
+        transition: Step = "in_context",
         n_layers: int = 1,
         n_heads: int = 2,
         encoder_dropout: float = 0.0,

@@ -7,8 +7,13 @@ What could kill the claim: K by chance, as often as the rule finds each K among 
 MIND's log2 rule; a preset K with the whole history beside it (`fixed_k*_whole`, the cleanest control); clusters without
 it. Other rules: the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one transformer layer
 makes of the history (`adaptive_sequence` against `sequence_alone`). Two curves over the vectors that a user has on
-average: preset K, and the rule's distance. `as_any_*` score items of the history like any others, as published work
-does: there a preset K is worth more, since fine clusters remember what is taken again.
+average: preset K, and the rule's distance.
+
+Every interest goes through one non-linear step in the context of the whole history, the same for K = 1 as for many.
+What the step is worth, and whether adapting is worth more or less without it: `*_no_step`, and `adaptive_step_alone`,
+where it reads the interest only. `as_any_*` have neither the step nor the bonus for items of the history, which they
+score like any others, as published work does: there a preset K is worth more, since fine clusters remember what is
+taken again.
 
 Fixed K by published extractors in the same settings (`mind_k*`, `comirec_*_k*`, `remi_k*`): of each method, as of the
 clusters, the K that is best on validation is its result. References: item-kNN, EASE^R, SASRec as it is trained best.
@@ -46,8 +51,12 @@ def _preset(k: int, **model: Any) -> dict[str, Any]:
     return _clusters(rule="fixed", max_interests=k, **model)
 
 
+def _without_step(arm: dict[str, Any]) -> dict[str, Any]:
+    return {**arm, "model": {**arm.get("model", {}), "transition": "none"}}
+
+
 def _as_any(arm: dict[str, Any]) -> dict[str, Any]:
-    return {**arm, "scoring": {"repeats": "as_any"}}
+    return {**_without_step(arm), "scoring": {"repeats": "as_any"}}
 
 
 def _distance(distance: float) -> str:
@@ -96,6 +105,11 @@ STUDY = StudyDefinition(
         "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
         "sequence_alone": ONE_TRANSFORMER,
         "adaptive_sequence": {"method": "adaptive_sequence"},
+        "adaptive_no_step": _without_step(_clusters()),
+        "adaptive_step_alone": _clusters(transition="alone"),
+        "fixed_k1_no_step": _without_step(_preset(1, whole_share=0.0)),
+        "fixed_k4_whole_no_step": _without_step(_preset(4)),
+        "adaptive_sequence_no_step": _without_step({"method": "adaptive_sequence"}),
         **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in (1, 2, 4, 8)},
         "as_any_adaptive": _as_any(_clusters()),
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),

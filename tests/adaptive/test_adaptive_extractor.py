@@ -38,7 +38,7 @@ def draw_users(seed: int, n_users: int = 6) -> list[np.ndarray]:
 
 def with_random_parameters(**knobs: object) -> AdaptiveExtractor:
     torch.manual_seed(0)
-    extractor = AdaptiveExtractor(D, L, **knobs)  # type: ignore[arg-type]
+    extractor = AdaptiveExtractor(D, L, **{"transition": "none", **knobs})  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in extractor.parameters():
             parameter.copy_(0.1 * torch.randn(parameter.shape))
@@ -267,7 +267,7 @@ def test_the_transition_is_one_residual_step_of_every_live_interest_and_none_at_
     history, mask = batch(users)
     knobs: dict[str, Any] = {"max_distance": 0.5, **whole}
     torch.manual_seed(0)
-    without = AdaptiveExtractor(D, L, **knobs)(history, mask)
+    without = AdaptiveExtractor(D, L, transition="none", **knobs)(history, mask)
     torch.manual_seed(0)
     at_start = AdaptiveExtractor(D, L, transition=step, **knobs)(history, mask)  # type: ignore[arg-type]
     torch.testing.assert_close(at_start.vectors[at_start.mask], without.vectors[without.mask])
