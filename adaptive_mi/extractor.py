@@ -148,11 +148,12 @@ class AdaptiveExtractor(InterestExtractor):
         self.of_clusters = BehaviourWeight(width, max_history, gated)
         transformer: dict[str, Any] = {"n_layers": n_layers, "n_heads": n_heads, "dropout": encoder_dropout}
         self.whole: PooledWhole | None = None
-        needed = bool(whole_share) or transition == "in_context"
-        if needed and whole == "pooled":
-            self.whole = PooledWhole(width, max_history, gated)
-        elif needed:
-            self.whole = SequenceWhole(width, max_history, gated, **transformer)
+        if whole_share or transition == "in_context":
+            self.whole = (
+                PooledWhole(width, max_history, gated)
+                if whole == "pooled"
+                else SequenceWhole(width, max_history, gated, **transformer)
+            )
         self.context: SASRec | None = None
         if pooled == "contextual":
             self.context = SASRec(width, max_history, **transformer)
@@ -191,15 +192,17 @@ class AdaptiveExtractor(InterestExtractor):
         if self.gate is not None:
             log_share, mask = self.gate(vectors, log_share, mask)
             assignment = assignment * mask[:, None]
-        whole = None if self.whole is None else self.whole(history, history_mask, items, rank)  # [B, D]
-        fewest = 1 if self.whole is not None and self.whole.adds_to_one_cluster else 2
-        if whole is not None and self.whole_share and fewest <= K:
-            has_it = clustered.sum(1, keepdim=True) >= fewest
-            log_odds = self._log_odds(read, slot, user, B, B * K).to(log_share)
-            vectors = torch.cat([vectors, whole[:, None]], 1)
-            log_share = torch.cat([log_share, log_odds[:, None]], 1)
-            mask = torch.cat([mask, has_it], 1)
-            assignment = nn.functional.pad(assignment, (0, 1))
+        whole = None
+        if self.whole is not None:
+            whole = self.whole(history, history_mask, items, rank)  # [B, D]
+            fewest = 1 if self.whole.adds_to_one_cluster else 2
+            if self.whole_share and fewest <= K:
+                has_it = clustered.sum(1, keepdim=True) >= fewest
+                log_odds = self._log_odds(read, slot, user, B, B * K).to(log_share)
+                vectors = torch.cat([vectors, whole[:, None]], 1)
+                log_share = torch.cat([log_share, log_odds[:, None]], 1)
+                mask = torch.cat([mask, has_it], 1)
+                assignment = nn.functional.pad(assignment, (0, 1))
         if self.transition is not None:
             context = None if whole is None else whole[mask.nonzero()[:, 0]]
             vectors = scatter(self.transition(pack(vectors, mask), context), mask)

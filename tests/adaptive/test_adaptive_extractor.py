@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
 
-from adaptive_mi.extractor import AdaptiveExtractor, Rule
+from adaptive_mi.extractor import AdaptiveExtractor, Rule, Step
 from baselines.errors import BadInput
 from baselines.interests import recency_rank
 
@@ -36,9 +36,9 @@ def draw_users(seed: int, n_users: int = 6) -> list[np.ndarray]:
     return [planted(rng, size, spread=0.15, D=D)[0] for size in sizes]
 
 
-def with_random_parameters(**knobs: object) -> AdaptiveExtractor:
+def with_random_parameters(**knobs: Any) -> AdaptiveExtractor:
     torch.manual_seed(0)
-    extractor = AdaptiveExtractor(D, L, **{"transition": "none", **knobs})  # type: ignore[arg-type]
+    extractor = AdaptiveExtractor(D, L, **{"transition": "none", **knobs})
     with torch.no_grad():
         for parameter in extractor.parameters():
             parameter.copy_(0.1 * torch.randn(parameter.shape))
@@ -261,7 +261,7 @@ def test_impossible_knobs_are_bad_input(knobs: dict[str, object], message: str) 
 @pytest.mark.parametrize("step", ["alone", "in_context"])
 @pytest.mark.parametrize("whole", [{}, {"whole": "sequence"}, {"whole_share": 0.0}], ids=str)
 def test_the_transition_is_one_residual_step_of_every_live_interest_and_none_at_the_start(
-    step: str, whole: dict[str, object]
+    step: Step, whole: dict[str, object]
 ) -> None:
     users = draw_users(3)
     history, mask = batch(users)
@@ -269,7 +269,7 @@ def test_the_transition_is_one_residual_step_of_every_live_interest_and_none_at_
     torch.manual_seed(0)
     without = AdaptiveExtractor(D, L, transition="none", **knobs)(history, mask)
     torch.manual_seed(0)
-    at_start = AdaptiveExtractor(D, L, transition=step, **knobs)(history, mask)  # type: ignore[arg-type]
+    at_start = AdaptiveExtractor(D, L, transition=step, **knobs)(history, mask)
     torch.testing.assert_close(at_start.vectors[at_start.mask], without.vectors[without.mask])
 
     moving = with_random_parameters(transition=step, **knobs)
