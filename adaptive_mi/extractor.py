@@ -39,11 +39,11 @@ from adaptive_mi.density import NOISE
 from adaptive_mi.linkage import Linkage
 from adaptive_mi.noise import Noise
 from adaptive_mi.slot_gates import GATES, Kept
-from adaptive_mi.transition import Transition
 from adaptive_mi.whole import BehaviourWeight, PooledWhole, SequenceWhole, cohesion
 from baselines.errors import require_number, unknown_name
 from baselines.extractors.sasrec import SASRec
 from baselines.interests import InterestExtractor, Interests, pack, recency_rank, scatter
+from baselines.transition import Transition
 
 WholeKind = Literal["pooled", "sequence"]
 PooledKind = Literal["items", "contextual"]

@@ -11,7 +11,7 @@ from baselines.errors import BadInput, require_number
 Similarity = Literal["dot", "cosine"]
 Readout = Literal["hard", "label_aware", "soft", "mean", "attentive"]
 Aggregation = Literal["best_interest", "soft_interests", "mean_interests", "attentive_interests"]
-Representation = Literal["separate", "concat_mlp", "base_attention"]
+Representation = Literal["separate", "concat_mlp", "base_attention", "in_context"]
 Initialisation = Literal["random", "spectral"]
 Aspect = Literal["categories", "brand"]
 RerankingKind = Literal["none", "controllable", "dpp"]
@@ -52,9 +52,9 @@ class ScoringConfig:
     (`mean_interests`), or an average weighted by softmax(match), target attention (`attentive_interests`)."""
 
     representation: Representation = "separate"
-    """Whether the K interests are merged into one vector before anything is scored: no (`separate`), by a perceptron
-    over all of them (`concat_mlp`), or by the attention of a base interest, the mean of the live ones
-    (`base_attention`)."""
+    """What is made of the K interests before anything is scored: nothing (`separate`); one vector, by a perceptron over
+    all of them (`concat_mlp`) or by the attention of a base interest, the mean of the live ones (`base_attention`); or
+    K again, each moved by one non-linear step that reads it and the base interest (`in_context`)."""
 
     repeats: Repeats = "as_any"
     """How an item of the user's own history scores: as any other (`as_any`, the published protocol), or with a bonus,

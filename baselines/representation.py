@@ -1,12 +1,17 @@
-"""Representation aggregation: K interests merged into one vector before anything is scored.
+"""What is made of K interests before anything is scored: one vector, or K that know of each other.
 
-One of the two forms of aggregation in Li et al., "Multi-Interest Recommendation: A Survey" (arXiv 2506.15284); the
-other scores K times and joins the scores (`baselines.aggregation`). A merger is a module `Interests -> Interests` with
-K = 1, so readouts, ranking and explanation go on as before: the one interest is live, has no opinion of its importance,
-and holds what all live interests held of each behaviour.
+Merging is one of the two forms of aggregation in Li et al., "Multi-Interest Recommendation: A Survey" (arXiv
+2506.15284); the other scores K times and joins the scores (`baselines.aggregation`). A merger is a module
+`Interests -> Interests` with K = 1, so readouts, ranking and explanation go on as before: the one interest is live, has
+no opinion of its importance, and holds what all live interests held of each behaviour.
 
     concat_mlp        v = W2 relu(W1 [h_1; ...; h_K] + b1) + b2
     base_attention    v = sum_k a_k h_k,  a = softmax over interests of (W h_0)^T h_k / sqrt(D),  h_0 the base interest
+
+What an MLP gains need not cost the interests: here it moves each of them, in the context of all, and none is merged.
+An adaptive method takes the same step, with a context of its own (`adaptive_mi.extractor`).
+
+    in_context        v_k = h_k + W2 relu(W1 [norm(h_k); norm(h_0)] + b1) + b2        (`baselines.transition`)
 
 The base interest is the mean of the user's live interests, the one summary of a user that every extractor has. The
 importance that a method gives its interests (`log_weight`) weighs that mean and joins the attention's logits, as it
@@ -26,7 +31,8 @@ from torch import Tensor, nn
 
 from baselines.config import Representation
 from baselines.errors import BadInput, require_number, unknown_name
-from baselines.interests import Interests
+from baselines.interests import Interests, pack, scatter
+from baselines.transition import Transition
 
 
 class ConcatMLP(nn.Module):
@@ -79,16 +85,35 @@ class BaseInterestAttention(nn.Module):
 
     def forward(self, interests: Interests) -> Interests:
         """Merge; any K."""
-        vectors = _live_vectors(interests)  # [B, K, D]
-        log_weight = interests.log_weight.masked_fill(~interests.mask, -torch.inf)[:, None]  # [B, 1, K]
-        base = log_weight.softmax(-1) @ vectors  # [B, 1, D]: a mean over live interests
+        vectors, log_weight = _live_vectors(interests), _live_log_weight(interests)  # [B, K, D], [B, 1, K]
+        base = log_weight.softmax(-1) @ vectors  # [B, 1, D]
         logits = self.query(base) @ vectors.mT / math.sqrt(vectors.shape[-1])  # [B, 1, K]
         attention = (logits + log_weight).softmax(-1)  # [B, 1, K]: sums over live interests
         return _merged(interests, (attention @ vectors).squeeze(1))
 
 
+class StepInContext(nn.Module):
+    """One non-linear step of each interest, in the context of the base interest; K, masks and weights stay.
+
+    Args:
+        width: D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        require_number("scoring.width", width, at_least=1)
+        self.transition = Transition(width, in_context=True)
+
+    def forward(self, interests: Interests) -> Interests:
+        """Move; any K."""
+        base = (_live_log_weight(interests).softmax(-1) @ _live_vectors(interests)).squeeze(1)  # [B, D]
+        user = interests.mask.nonzero()[:, 0]  # of each live interest
+        moved = self.transition(pack(interests.vectors, interests.mask), base[user])
+        return replace(interests, vectors=scatter(moved, interests.mask))
+
+
 def make_representation(kind: Representation, width: int, n_interests: int | None) -> nn.Module | None:
-    """Make the merger `kind`, `Interests -> Interests`; None for `separate`, which merges nothing.
+    """Make the module of `kind`, `Interests -> Interests`; None for `separate`, which leaves them as they are.
 
     Args:
         kind: see `ScoringConfig.representation`.
@@ -102,6 +127,8 @@ def make_representation(kind: Representation, width: int, n_interests: int | Non
         return None
     if kind == "base_attention":
         return BaseInterestAttention(width)
+    if kind == "in_context":
+        return StepInContext(width)
     if kind == "concat_mlp":
         if n_interests is None:
             raise BadInput(
@@ -115,6 +142,11 @@ def make_representation(kind: Representation, width: int, n_interests: int | Non
 def _live_vectors(interests: Interests) -> Tensor:
     """Vectors [B, K, D], 0 where dead."""
     return interests.vectors.masked_fill(~interests.mask[..., None], 0)
+
+
+def _live_log_weight(interests: Interests) -> Tensor:
+    """Log importance [B, 1, K], minus infinity where dead."""
+    return interests.log_weight.masked_fill(~interests.mask, -torch.inf)[:, None]
 
 
 def _merged(interests: Interests, vectors: Tensor) -> Interests:

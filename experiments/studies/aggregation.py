@@ -2,12 +2,13 @@
 
 The survey's third suggested experiment (arXiv 2506.15284): max pooling against concat + MLP on Hit@N. A maximum over
 interests assumes that a single one explains a click; log-sum-exp, mean and target attention let several speak, and the
-representation forms merge them before anything is scored. Training reads out as serving aggregates, but for the first
+representation forms merge them before anything is scored, or move each of them by a non-linear step that knows all
+(`in_context`: an MLP's gain without its merging). Training reads out as serving aggregates, but for the first
 arm, which is ComiRec's own (the target picks its interest), and the second, which serves a maximum all the same after
 the readout of the third: it tells what of that one's difference is due to training. Measured beforehand on Amazon
 Beauty and RetailRocket: log-sum-exp above max at every K.
 
-Command: `adaptive-mi study aggregation --data D --tuned --seeds 3`. Cost: 42 runs, half an hour of one
+Command: `adaptive-mi study aggregation --data D --tuned --seeds 3`. Cost: 48 runs, half an hour of one
 core on a dataset of the size of Amazon Beauty.
 """
 
@@ -24,6 +25,7 @@ _SCORING = {
     "attention": {"readout": "attentive", "aggregation": "attentive_interests", "representation": "separate"},
     "concat_mlp": {**_ONE, "representation": "concat_mlp"},
     "base_attention": {**_ONE, "representation": "base_attention"},
+    "in_context": {"readout": "soft", "aggregation": "soft_interests", "representation": "in_context"},
 }
 _AGGREGATOR = "aggregator"
 _ACCURACY = ("hit_rate@20", "hit_rate@50", "recall@20", "recall@50", "ndcg@20")

@@ -16,8 +16,9 @@ score like any others, as published work does: there a preset K is worth more, s
 taken again.
 
 Fixed K by published extractors in the same settings (`mind_k*`, `comirec_*_k*`, `remi_k*`): of each method, as of the
-clusters, the K that is best on validation is its result. References: item-kNN, EASE^R, SASRec as it is trained best.
-Rivals in adapting: `pinnersage` (medoids of Ward's clusters, of which three are drawn or all serve, on a table that was
+clusters, the K that is best on validation is its result. Published as they are they have no such step; whether clusters
+are worth anything beside it, `*_k4_in_context` tell, which have it. References: item-kNN, EASE^R, SASRec as it is
+trained best. Rivals in adapting: `pinnersage` (medoids of Ward's clusters, of which three are drawn or all serve, on a table that was
 trained with one vector), Ward's linkage trained with, every item an interest, gates of eight slots that are learned by
 Gumbel noise or by entmax (expected to close: training rewards K = 1), sparse routing, the codebook. What else an
 interest may be made of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in the
@@ -41,6 +42,7 @@ _SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
 _VECTORS = "live_k"
+_MOVED = {"representation": "in_context"}  # the step of an adaptive method, for the others
 
 
 def _clusters(**model: Any) -> dict[str, Any]:
@@ -84,6 +86,10 @@ STUDY = StudyDefinition(
         **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "ease")},
         **{name: {"method": name} for name in ("sparse_routing", "codebook_routing", "sasrec")},
         **{f"{name}_k{k}": {"method": name, "model": {"n_interests": k}} for name in _PUBLISHED for k in _PRESET},
+        **{
+            f"{name}_k4_in_context": {"method": name, "model": {"n_interests": 4}, "scoring": _MOVED}
+            for name in _PUBLISHED
+        },
         **{f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET},
         **{_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES},
         "by_chance": _clusters(rule="by_chance"),

@@ -12,6 +12,8 @@ What could kill the claim, each differing in one thing from the arm it is named 
     of `top2_of_4`      as many interests as ComiRec's: competition without sparsity (`softmax_of_4`), without
                         competition (`uniform_of_4`: every interest is the mean), spread evenly over interests
                         (`sinkhorn_of_4`)
+Is what the adaptive method has beside its clusters, a non-linear step of each interest that knows the user's other
+ones, worth the same to all? `*_in_context` are the arms they are named after, with it.
 Fine grain is `assignment_ari`, the recovery of planted interests, which synthetic data alone have; it is to be at least
 `comirec_dr`'s. Steps are timed in the report's table of costs, and extractors alone by `adaptive-mi bench routing`.
 
@@ -33,6 +35,28 @@ def _sparse(n_interests: int = 32, **model: Any) -> dict[str, Any]:
     return {"method": "sparse_routing", "model": {"n_interests": n_interests, "n_selected": 2, **model}}
 
 
+_ARMS: dict[str, dict[str, Any]] = {
+    **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "mean_pooling")},
+    "comirec_sa": {"method": "comirec_sa", "model": {"n_interests": 4}},
+    "mind": {"method": "mind", "model": {"n_interests": 4, "n_rounds": 3}},
+    "comirec_dr_1_round": _iterated(1),
+    "comirec_dr_2_rounds": _iterated(2),
+    "comirec_dr": _iterated(3),
+    "top2_of_32": _sparse(),
+    "top2_of_4": _sparse(4),
+    "sparsemax": _sparse(normalisation="sparsemax"),
+    "entmax15": _sparse(normalisation="entmax15"),
+    "codebook": {"method": "codebook_routing", "model": {"n_codes": 32}},
+    "frozen": _sparse(prototypes="frozen"),
+    "random": _sparse(prototypes="by_position"),
+    "positions": _sparse(positions="table"),
+    "balanced": _sparse(balance_rate=0.3),
+    "softmax_of_4": _sparse(4, normalisation="softmax"),
+    "uniform_of_4": _sparse(4, normalisation="uniform"),
+    "sinkhorn_of_4": _sparse(4, normalisation="sinkhorn"),
+}
+_MOVED = ("mean_pooling", "comirec_sa", "mind", "comirec_dr", "top2_of_32", "codebook", "frozen", "random")
+
 STUDY = StudyDefinition(
     name="routing",
     question="Is iterative routing needed, or does one sparse pass tell a user's behaviours apart as well?",
@@ -48,27 +72,11 @@ STUDY = StudyDefinition(
         "assignment_ari",
     ),
     arms={
-        **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "mean_pooling")},
-        "comirec_sa": {"method": "comirec_sa", "model": {"n_interests": 4}},
-        "mind": {"method": "mind", "model": {"n_interests": 4, "n_rounds": 3}},
-        "comirec_dr_1_round": _iterated(1),
-        "comirec_dr_2_rounds": _iterated(2),
-        "comirec_dr": _iterated(3),
-        "top2_of_32": _sparse(),
-        "top2_of_4": _sparse(4),
-        "sparsemax": _sparse(normalisation="sparsemax"),
-        "entmax15": _sparse(normalisation="entmax15"),
-        "codebook": {"method": "codebook_routing", "model": {"n_codes": 32}},
-        "frozen": _sparse(prototypes="frozen"),
-        "random": _sparse(prototypes="by_position"),
-        "positions": _sparse(positions="table"),
-        "balanced": _sparse(balance_rate=0.3),
-        "softmax_of_4": _sparse(4, normalisation="softmax"),
-        "uniform_of_4": _sparse(4, normalisation="uniform"),
-        "sinkhorn_of_4": _sparse(4, normalisation="sinkhorn"),
+        **_ARMS,
+        **{f"{name}_in_context": {**_ARMS[name], "scoring": {"representation": "in_context"}} for name in _MOVED},
     },
     baseline="comirec_dr",
-    rivals=("comirec_sa", "comirec_dr"),
+    rivals=("comirec_sa", "comirec_dr", "comirec_sa_in_context", "comirec_dr_in_context"),
     judged_by=("recall@20", "recall@50", "recall@50:tail80", "assignment_ari"),
     plots=(("recall@50", "live_k"), ("recall@50:tail80", "live_k"), ("assignment_ari", "recall@50")),
     common=settings_of_adaptive(),

@@ -1,4 +1,4 @@
-"""Representation aggregation: one vector of K, by hand, against slow twins, and blind to what dead slots hold."""
+"""Interests merged or moved: by hand, against slow twins, and blind to what dead slots hold."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from baselines.errors import BadInput
 from baselines.interests import Interests
-from baselines.representation import BaseInterestAttention, ConcatMLP, make_representation
+from baselines.representation import BaseInterestAttention, ConcatMLP, StepInContext, make_representation
 
 B, L, K, D = 6, 5, 3, 4
 BOTH = ["concat_mlp", "base_attention"]
 every_merger = pytest.mark.parametrize("kind", BOTH)
+every_kind = pytest.mark.parametrize("kind", [*BOTH, "in_context"])
 
 
 def some(filler: float = 0.0) -> Interests:
@@ -43,6 +44,9 @@ def merger(kind: str) -> nn.Module:
     torch.manual_seed(1)
     made = make_representation(kind, D, K)  # type: ignore[arg-type]
     assert made is not None
+    if isinstance(made, StepInContext):  # a step that is none at the start
+        nn.init.normal_(made.transition.out.weight)
+        nn.init.normal_(made.transition.out.bias)
     return made.double()
 
 
@@ -108,7 +112,7 @@ def test_one_live_interest_comes_of_it_that_holds_what_all_held(kind: str) -> No
     assert merged.routing is interests.routing
 
 
-@every_merger
+@every_kind
 @pytest.mark.parametrize("garbage", [1e30, math.nan, math.inf])
 def test_what_dead_slots_hold_changes_no_value_and_no_gradient(kind: str, garbage: float) -> None:
     found = []
@@ -118,13 +122,14 @@ def test_what_dead_slots_hold_changes_no_value_and_no_gradient(kind: str, garbag
         merged = merge(module, replace(interests, vectors=vectors, log_weight=log_weight))
         merged.vectors.square().sum().backward()  # type: ignore[no-untyped-call]
         slopes = [t.grad for t in (vectors, log_weight, *module.parameters()) if t.grad is not None]
-        found.append([merged.vectors, merged.assignment, *slopes])
+        held = merged.assignment.masked_fill(~merged.mask[:, None], 0)
+        found.append([merged.vectors, held, *slopes])
     for clean, disturbed in zip(*found, strict=True):
         assert torch.isfinite(clean).all()
         assert torch.equal(clean, disturbed)
 
 
-@every_merger
+@every_kind
 def test_gradients_reach_every_parameter_and_stay_finite_at_zero_vectors(kind: str) -> None:
     for interests in (some(), replace(some(), vectors=torch.zeros(B, K, D, dtype=torch.float64))):
         module = merger(kind)
@@ -137,8 +142,32 @@ def test_gradients_reach_every_parameter_and_stay_finite_at_zero_vectors(kind: s
     assert all(p.grad is not None and p.grad.abs().max() > 1e-7 for p in module.parameters())
 
 
-def test_base_attention_does_not_see_the_order_of_interests_nor_more_dead_slots() -> None:
-    module, interests = merger("base_attention"), some()
+def normal(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((x - x.mean()) / np.sqrt(x.var() + 1e-5))  # LayerNorm, untrained
+
+
+def test_the_step_in_context_equals_its_slow_twin_and_leaves_all_but_the_vectors() -> None:
+    module, interests = merger("in_context"), some(math.nan)
+    W1, b1, W2, b2 = (array(p) for name, p in module.named_parameters() if "norm" not in name)
+    moved = merge(module, interests)
+    for b in range(B):
+        live = interests.mask[b]
+        vectors = array(interests.vectors[b, live])
+        base = softmax(array(interests.log_weight[b, live])) @ vectors
+        expected = [h + W2 @ np.maximum(W1 @ np.concatenate([normal(h), normal(base)]) + b1, 0) + b2 for h in vectors]
+        np.testing.assert_allclose(array(moved.vectors[b, live]), np.array(expected))
+    for name in ("mask", "log_weight", "assignment", "penalties", "routing"):
+        assert getattr(moved, name) is getattr(interests, name)
+
+
+def test_the_step_in_context_is_none_at_the_start() -> None:
+    interests = some()
+    torch.testing.assert_close(merge(StepInContext(D).double(), interests).vectors, interests.vectors)
+
+
+@pytest.mark.parametrize("kind", ["base_attention", "in_context"])
+def test_where_k_may_vary_the_order_of_interests_counts_as_little_as_more_dead_slots(kind: str) -> None:
+    module, interests = merger(kind), some()
     usual = merge(module, interests).vectors
     turned = Interests(
         interests.vectors.flip(1), interests.mask.flip(1), interests.log_weight.flip(1), interests.assignment.flip(2)
@@ -148,8 +177,9 @@ def test_base_attention_does_not_see_the_order_of_interests_nor_more_dead_slots(
         pad(interests.vectors, (0, 0, 0, 2)), pad(interests.mask, (0, 2)), pad(interests.log_weight, (0, 2)),
         pad(interests.assignment, (0, 2)),
     )  # fmt: skip
-    for other in (turned, wider):
-        torch.testing.assert_close(merge(module, other).vectors, usual)
+    back = usual.shape[1]  # interests; or 1, merged
+    torch.testing.assert_close(merge(module, turned).vectors.flip(1), usual)
+    torch.testing.assert_close(merge(module, wider).vectors[:, :back], usual)
 
 
 def test_base_attention_returns_a_single_live_interest_as_it_is() -> None:

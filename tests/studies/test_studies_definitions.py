@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import get_args
@@ -118,7 +119,11 @@ def test_training_reads_out_as_serving_aggregates_but_for_one_control() -> None:
 
 
 def test_routing_forms_differ_in_nothing_but_the_extractor() -> None:
-    runs = {arm: config for arm, config in configs("routing").items() if find_method(config.method).kind == "extractor"}
+    trained = {arm: run for arm, run in configs("routing").items() if find_method(run.method).kind == "extractor"}
+    runs = {arm: run for arm, run in trained.items() if not arm.endswith("_in_context")}
+    for arm in set(trained) - set(runs):
+        own = runs[arm.removesuffix("_in_context")]
+        assert trained[arm] == replace(own, scoring=replace(own.scoring, representation="in_context"))
     assert len({repr((run.scoring, run.loss, run.training, run.data)) for run in runs.values()}) == 1
     one = runs["comirec_dr"]
     assert (one.scoring.initialisation, one.scoring.similarity, one.scoring.repeats) == (
