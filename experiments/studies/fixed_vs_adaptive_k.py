@@ -18,11 +18,11 @@ taken again.
 Fixed K by published extractors in the same settings (`mind_k*`, `comirec_*_k*`, `remi_k*`): of each method, as of the
 clusters, the K that is best on validation is its result. Published as they are they have no such step; whether clusters
 are worth anything beside it, `*_k4_in_context` tell, which have it. References: item-kNN, EASE^R, SASRec as it is
-trained best. Rivals in adapting: `pinnersage` (medoids of Ward's clusters, of which three are drawn or all serve, on a table that was
-trained with one vector), Ward's linkage trained with, every item an interest, gates of eight slots that are learned by
-Gumbel noise or by entmax (expected to close: training rewards K = 1), sparse routing, the codebook. What else an
-interest may be made of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in the
-clusters, and a share of the whole history that is each user's own (`cohesion`).
+trained best. Rivals in adapting: `pinnersage` (medoids of Ward's clusters, of which three are drawn or all serve, on a
+table that was trained with one vector), Ward's linkage trained with, every item an interest, gates of eight slots that
+are learned by Gumbel noise or by entmax (expected to close: training rewards K = 1), sparse routing, the codebook. What
+else an interest may be made of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in
+the clusters, and a share of the whole history that is each user's own (`cohesion`).
 
 The settings of training are those of the method, the same for all arms and logs, near what tuning found for MIND and
 ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
