@@ -55,6 +55,16 @@ class Context:
         seen = self.mask[:, 1:] & ~dropped[:, None]
         return replace(self, mask=torch.cat([dropped[:, None], seen], 1))
 
+    @property
+    def null(self) -> Context:
+        """The same users without a history; as `without` hides it from all, and with nothing left to attend among."""
+        return Context(
+            keys_values=tuple(read[:, :1] for read in self.keys_values),
+            pointer_keys=self.pointer_keys[:, :1],
+            vectors=self.vectors[:, :1],
+            mask=torch.ones_like(self.mask[:, :1]),
+        )
+
 
 class SetDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers has no types
     """Noisy slots, their t and the history -> clean slots.

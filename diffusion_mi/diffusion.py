@@ -200,8 +200,7 @@ class Diffusion:
         The network says a clean vector in its own manner; where v is asked for, minus that is meant, which at t = T is
         the same.
         """
-        nobody = torch.ones_like(context.mask[:, 0])
-        null = context.without(nobody) if guidance != 1 else None
+        null = context.null if guidance != 1 else None
 
         def answer(x_t: Tensor, t: Tensor) -> Tensor:
             t = t.to(x_t.device)

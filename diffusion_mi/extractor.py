@@ -226,9 +226,11 @@ class Posterior(InterestExtractor):
         """The answer to no noise, what is said at t = T of the history alone: [B, 1 or 2, D] of unit length."""
         nothing = torch.zeros(len(context.mask), 1, self.width, device=context.mask.device)
         t = torch.tensor(self.diffusion.n_diffusion_steps - 1, device=nothing.device)
-        guidances = [1.0] if self.training or self.contrast == 1 else [1.0, self.contrast]
-        answers = [self.diffusion.ask(self.denoiser, context, guidance) for guidance in guidances]
-        return unit(torch.cat([self.diffusion.guess(answer, nothing, t) for answer in answers], 1))
+        said = self.diffusion.guess(self.diffusion.ask(self.denoiser, context), nothing, t)
+        if self.training or self.contrast == 1:
+            return unit(said)
+        of_null = self.diffusion.guess(self.diffusion.ask(self.denoiser, context.null), nothing, t)
+        return unit(torch.cat([said, torch.lerp(of_null, said, self.contrast)], 1))
 
     def _beside_whole(self, context: Context, vectors: Tensor, log_share: Tensor) -> tuple[Tensor, Tensor]:
         """Add the whole after the others, whose shares sum to 1, with its odds against all of them."""
