@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
 
 from baselines.config import LossConfig, RerankingConfig, ScoringConfig, ServingConfig
 from baselines.errors import BadInput
@@ -108,7 +108,8 @@ def _parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all values of a run, defaults included, by the settings that are given."""
     parser = _settings_parser(str(settings["method"]))
     parser.check_groups(settings)
-    values: dict[str, Any] = parser.parse_object(dict(settings)).as_dict()
+    start = _defaults(str(settings["method"])).clone()
+    values: dict[str, Any] = parser.parse_object(dict(settings), namespace=start, defaults=False).as_dict()
     return values
 
 
@@ -137,6 +138,12 @@ def accepted(settings: Mapping[str, Any]) -> set[str]:
 def _settings_parser(method: str) -> Parser:
     """Return the parser of nested settings; making one takes a tenth of a second."""
     return run_parser("adaptive-mi", method)
+
+
+@cache
+def _defaults(method: str) -> Namespace:
+    """Return all values of a run of which nothing but the method is said; parsing them is most of parsing an arm."""
+    return _settings_parser(method).get_defaults()
 
 
 def _dump(values: Mapping[str, Any], own: Sequence[str]) -> str:
