@@ -164,8 +164,13 @@ class ServingConfig:
     n_passes: int = 8
     """How many passes there are under `dropout`."""
 
+    popularity_penalty: float = 0.0
+    """alpha: an item's score loses alpha log(1 + its behaviours in training). Scores are log odds, so that 1 would rank
+    by what a history makes likelier than it is for everybody."""
+
     def __post_init__(self) -> None:
         require_number("serving.jitter", self.jitter, at_least=0)
         require_number("serving.n_copies", self.n_copies, at_least=1)
         require_number("serving.dropout", self.dropout, at_least=0, below=1)
         require_number("serving.n_passes", self.n_passes, at_least=1)
+        require_number("serving.popularity_penalty", self.popularity_penalty, at_least=0)

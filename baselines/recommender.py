@@ -81,6 +81,7 @@ class Recommender(nn.Module, Ranker):
         log_temperature = torch.tensor(math.log(scoring.temperature))
         self.log_temperature = nn.Parameter(log_temperature, requires_grad=scoring.learn_temperature)
         self.repeats = RepeatBonus(scoring.max_history) if scoring.repeats == "learned" else None
+        self.handicap: Tensor | None = None  # [N + 1], what serving takes from every item's score
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
@@ -274,12 +275,14 @@ class Recommender(nn.Module, Ranker):
         """Rank all items for interests that are known already, and the histories' items with their bonus."""
         live = interests.mask
         offsets = np.concatenate([[0], np.cumsum(interests.n_live.cpu().numpy())])
-        queries = Queries(
-            interests.vectors[live].cpu().numpy(), interests.log_weight[live].cpu().numpy(), offsets.astype(np.int64)
-        )
+        towards, items = interests.vectors[live], self.item_vectors()  # [P, D], [N + 1, D]
+        if self.handicap is not None:  # one coordinate more, of which every interest asks 1
+            towards = F.pad(towards, (0, 1), value=1.0)
+            items = torch.cat([items, -self.handicap.to(items)[:, None]], 1)
+        queries = Queries(towards.cpu().numpy(), interests.log_weight[live].cpu().numpy(), offsets.astype(np.int64))
         return top_n_of_interests(
             queries,
-            self.item_vectors().cpu().numpy(),
+            items.cpu().numpy(),
             top_n,
             self.scoring.aggregation,
             raised=None if own is None else Raised(own.ids.cpu().numpy(), own.bonus.cpu().numpy()),

@@ -43,7 +43,7 @@ def served(method: AnyMethod, config: RunConfig, dataset: Dataset) -> Ranker:
 
 
 def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Ranker:
-    """Return a recommender of the same parameters and other knobs, with noise where it is asked for."""
+    """Return a recommender of the same parameters and other knobs, with noise or a penalty where it is asked for."""
     serving = config.serving
     known = set(inspect.signature(find_method(config.method).load()).parameters) - {"width", "max_history"}
     for name in serving.model:
@@ -66,5 +66,7 @@ def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Rank
         generator = torch.Generator().manual_seed(config.seed)
         ensemble = DropoutEnsemble(made.extractor, serving.dropout, serving.n_passes, **sizes, generator=generator)
         made.extractor = ensemble.to(made.item_vectors().device)
+    if serving.popularity_penalty:
+        made.handicap = serving.popularity_penalty * torch.from_numpy(dataset.train.item_counts).log1p()
     made.eval()
     return Jittered(made, serving.jitter, serving.n_copies, config.seed) if serving.jitter else made

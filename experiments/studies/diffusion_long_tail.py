@@ -6,10 +6,11 @@ proves nothing: each arm is swept along a knob of serving, and a generator's cur
   the whole and its contrast without any samples (`posterior_whole_*`), one guided answer (`posterior_alone_*`), and the
   whole beside the behaviours themselves instead of what is made of them (`*_behaviours_*`);
 * noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
+* what is popular, held back outright: every score loses a multiple of the log of its item's frequency (`*_penalty`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
 * diffusion as published, one generated item a user (`diffurec`, `dreamrec`; `diffusion_mi.extractor` says in what they
   differ from the papers).
-Noise and re-ranking are put on the most accurate extractors, `adaptive_sequence` and one transformer vector (`sasrec`).
+These are put on the most accurate extractors, `adaptive_sequence` and one transformer vector (`sasrec`).
 Arms that differ in serving alone share a training. Beyond the curves: does quality depend on the number of steps (it
 should not: 4 within 1 % of 50), or of samples?
 
@@ -115,6 +116,12 @@ def _without_generating(base: str, n_copies: int) -> list[_Sweep]:
     ]
 
 
+def _held_back(base: str) -> _Sweep:
+    """What is popular, at a handicap."""
+    knob = "serving.popularity_penalty"
+    return _Sweep(base=base, name="penalty", axis="penalty", knob=knob, values=(0.05, 0.1, 0.2, 0.4), start=0.0)
+
+
 def _reranked(base: str, kind: str) -> _Sweep:
     knob, fixed = "reranking.diversity_weight", {"reranking.kind": kind}
     return _Sweep(base=base, name=kind, axis="weight", knob=knob, values=(0.05, 0.2, 0.5), start=0.0, fixed=fixed)
@@ -136,6 +143,7 @@ _SWEEPS = [
     _of_model("posterior", "samples", "n_samples", (1, 4, 16, 32), "samples", start=8),
     *_without_generating("adaptive_sequence", n_copies=2),
     *_without_generating("sasrec", n_copies=8),
+    *(_held_back(base) for base in ("adaptive_sequence", "sasrec")),
     *(_reranked("adaptive_sequence", kind) for kind in ("controllable", "dpp")),
 ]
 _TAIL = ("recall@50:tail80", "tail_coverage@50:tail80")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ragged import batch
+from torch import Tensor
 from torch.nn import functional as F
 
 from baselines.aggregation import read_out
@@ -33,12 +34,14 @@ def make(loss: LossConfig | None = None, **scoring: object) -> Recommender:
     return model.eval()
 
 
+@pytest.mark.parametrize("handicap", [None, torch.arange(N + 1) / N])
 @pytest.mark.parametrize("similarity", get_args(Similarity))
 @pytest.mark.parametrize("aggregation", get_args(Aggregation))
 def test_a_ranking_is_what_sorting_the_scores_of_interests_gives(
-    similarity: Similarity, aggregation: Aggregation
+    similarity: Similarity, aggregation: Aggregation, handicap: Tensor | None
 ) -> None:
     model = make(similarity=similarity, aggregation=aggregation, temperature=0.3)
+    model.handicap = handicap
     found = model.interests(batch(HISTORIES))
     items = model.item_vectors().detach().double().numpy()
     ranking = model.rank(batch(HISTORIES), N)
@@ -51,6 +54,7 @@ def test_a_ranking_is_what_sorting_the_scores_of_interests_gives(
             "mean_interests": matches.mean(0),
             "attentive_interests": (shares * matches).sum(0),
         }[aggregation]
+        scores = scores if handicap is None else scores - handicap.double().numpy()
         order = sorted(range(1, N + 1), key=lambda i: -scores[i])
         assert ranking.items[b].tolist() == order
         np.testing.assert_allclose(ranking.scores[b], scores[order], rtol=1e-5, atol=1e-6)

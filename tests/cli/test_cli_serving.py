@@ -14,6 +14,7 @@ OTHERWISE = {
     "knobs": ["--serving.model={temperature: 3.0}"],
     "jitter": ["--serving.jitter=0.5", "--serving.n_copies=2"],
     "dropout": ["--serving.dropout=0.2", "--serving.n_passes=2"],
+    "penalty": ["--serving.popularity_penalty=0.5"],
 }
 
 

@@ -1,10 +1,11 @@
-"""What noise in serving owes to a user: the same interests in any company, and as sound as without it."""
+"""What serving otherwise owes to a user: the same answer in any company, and interests as sound as without noise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from under_law import assert_same, every_trained_method, odd_and_usual_histories, pad
@@ -47,6 +48,20 @@ def test_a_user_alone_is_served_as_in_any_company(ranker: Ranker, dataset: Datas
     for user, history in enumerate(histories):
         alone = ranker.rank(pad([history]), 20)
         assert_same(alone, Ranking(together.items[user : user + 1], together.scores[user : user + 1]))
+
+
+@every_trained_method
+def test_a_penalty_is_taken_from_each_score_by_the_frequency_of_its_item(
+    name: str, dataset: Dataset, fitted: Callable[[str], AnyMethod], configure: Callable[..., RunConfig]
+) -> None:
+    config = replace(configure(name), serving=ServingConfig(popularity_penalty=0.5))
+    users = pad(odd_and_usual_histories(dataset, 12, n_usual=8))
+    plain, held_back = (
+        method.rank(users, dataset.n_items) for method in (fitted(name), served(fitted(name), config, dataset))
+    )
+    before = np.take_along_axis(plain.scores, plain.items.argsort(1), 1)  # by item
+    after = np.take_along_axis(held_back.scores, held_back.items.argsort(1), 1)
+    np.testing.assert_allclose(after, before - 0.5 * np.log1p(dataset.train.item_counts[1:]), rtol=1e-4, atol=1e-4)
 
 
 @every_trained_method
