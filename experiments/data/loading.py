@@ -35,7 +35,7 @@ def load_source(config: DataConfig) -> Source:
         from experiments.data.synthetic.generate import generate
 
         made = generate(config.synthetic)
-        return Source("synthetic", made.log, made.metadata, made.truth)
+        return Source(config.synthetic.name, made.log, made.metadata, made.truth)
     from experiments.data.readers.read import read_log
     from experiments.data.registry import locate
 

@@ -5,14 +5,14 @@ On the built-in data, where every user's interests were planted: four of them in
 clusters of the history, pooled alike, without the whole history beside them, so that nothing differs but K: preset to
 four, or to the 2 and 6 around it; read off by the rule's distance, or by chance, equally often.
 
-The spread is a setting of the data, so each is a command of its own, in a folder of its own:
+The spread is a setting of the data, so each world is a dataset of its own:
 
-    adaptive-mi study planted_spread --data synthetic --seeds 3 --out runs/spread_0 \\
+    adaptive-mi study planted_spread --data synthetic --seeds 3 --data.synthetic.name spread_0 \\
         --data.synthetic.interest_weights [0,0,0,1]
-    ... --out runs/spread_2 --data.synthetic.interest_weights [0,1,0,0,0,1]
-    ... --out runs/spread_3 --data.synthetic.interest_weights [1,0,0,0,0,0,1]
+    ... --data.synthetic.name spread_2 --data.synthetic.interest_weights [0,1,0,0,0,1]
+    ... --data.synthetic.name spread_3 --data.synthetic.interest_weights [1,0,0,0,0,0,1]
 
-and the gain is the difference of `adaptive` and `fixed_k4` in each. Cost: to be filled in.
+and the report tells, for each, the gain over the preset K that is best on validation. Cost: to be filled in.
 """
 
 from typing import Any
@@ -39,6 +39,8 @@ STUDY = StudyDefinition(
     baseline="adaptive",
     rivals=("adaptive",),
     judged_by=("recall@50",),
+    choices={"preset K": tuple(f"fixed_k{k}" for k in _PRESET)},
+    own=("adaptive", "by_chance"),
     x="preset K",
     curves={"preset K": {f"fixed_k{k}": k for k in _PRESET}},
     plots=(("recall@50", "live_k"),),

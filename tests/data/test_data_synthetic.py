@@ -9,7 +9,9 @@ import pytest
 from scipy import sparse, stats
 
 from baselines.errors import BadInput
+from experiments.config import DataConfig
 from experiments.data.dataset import Dataset, make_dataset
+from experiments.data.loading import load_source
 from experiments.data.protocol import ProtocolConfig
 from experiments.data.statistics import repeated
 from experiments.data.synthetic.config import SyntheticConfig
@@ -236,11 +238,18 @@ def test_co_occurrence_learns_what_popularity_cannot_and_many_interests_are_hard
         ({"max_length": 2}, "at least min_length"),
         ({"n_users": 0}, "at least 1"),
         ({"seed": -1}, "must not be negative"),
+        ({"name": "../elsewhere"}, "becomes a folder"),
     ],
 )
 def test_a_world_that_cannot_be_is_refused(wrong, message):
     with pytest.raises(BadInput, match=message):
         SyntheticConfig(**wrong)
+
+
+def test_a_world_has_its_name_and_is_otherwise_the_same():
+    named, usual = (load_source(DataConfig(synthetic=world)) for world in (replace(SMALL, name="mine"), SMALL))
+    assert (named.name, usual.name) == ("mine", "synthetic")
+    assert np.array_equal(named.log.item, usual.log.item)
 
 
 def test_extreme_worlds_are_still_worlds():

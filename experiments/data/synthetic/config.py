@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from baselines.errors import BadInput, require_number
@@ -17,6 +18,9 @@ class SyntheticConfig:
     Raises:
         BadInput: a number outside its range.
     """
+
+    name: str = "synthetic"
+    """What the log is called, in tables and as a folder; a study of several worlds tells them apart by it."""
 
     seed: int = 0
     """Seed of everything that is drawn."""
@@ -89,6 +93,8 @@ class SyntheticConfig:
     """Mean time between two sessions; behaviours within a session are minutes apart."""
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
+            raise BadInput(f"data.synthetic.name becomes a folder: letters, digits, '_', '-', '.', got {self.name!r}")
         for knob in ("n_users", "n_top_categories", "leaves_per_top", "n_factors", "min_length"):
             if getattr(self, knob) < 1:
                 raise BadInput(f"{knob} must be at least 1, got {getattr(self, knob)}")
