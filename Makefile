@@ -13,7 +13,7 @@ OUT ?= runs
 # Settings of the runs. On the built-in data few steps show how it works in about three minutes; real logs need the default.
 SETTINGS ?= $(if $(filter synthetic,$(DATA)),--training.max_steps 80)
 
-TUNED := item_knn repeat_then_item_knn ease mean_pooling gru4rec sasrec nonlinear mind comirec_dr comirec_sa remi adaptive adaptive_sequence pinnersage sparse_routing codebook_routing diffusion_posterior diffusion_set
+TUNED := item_knn repeat_then_item_knn ease mean_pooling gru4rec sasrec nonlinear mind comirec_dr comirec_sa remi adaptive adaptive_sequence pinnersage sparse_routing codebook_routing diffusion_posterior diffusion_set diffusion_beside
 TRIALS ?= 12
 
 .PHONY: install compare tune test test-slow lint results bench clean

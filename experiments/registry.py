@@ -97,6 +97,13 @@ METHODS = {
         settings=_GENERATED_SET,
         given=_LINKAGE,
     ),
+    "diffusion_beside": Method(
+        "extractor",
+        "diffusion_mi.beside",
+        "GeneratedBeside",
+        settings={**_GENERATED, "model.extracted": {"whole": "sequence"}},
+        given={**_LINKAGE, "extractor": "adaptive_mi.extractor:AdaptiveExtractor"},
+    ),
     "remi": Method(
         "extractor",
         "baselines.extractors.comirec",

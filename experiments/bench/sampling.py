@@ -22,7 +22,7 @@ from experiments.training.threads import torch_threads
 _L, _D, _USERS = 20, 64, 256
 _TURNS, _SECONDS = 3, 0.2  # turns of a cell, and how long one lasts at least
 _REFERENCES = ("sasrec", "comirec_sa", "adaptive_sequence")
-_GENERATORS = ("diffusion_posterior", "diffusion_set")
+_GENERATORS = ("diffusion_posterior", "diffusion_set", "diffusion_beside")
 _SIZES = ((1, 8, 1.0), (4, 8, 1.0), (4, 8, 2.0), (4, 16, 1.0), (16, 8, 1.0), (16, 16, 2.0), (50, 8, 1.0))
 _COLUMNS = ["method", "steps", "samples", "guidance", "µs/user", "users/s"]
 

@@ -30,7 +30,7 @@ STUDY = StudyDefinition(
         },
         **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "pinnersage")},
         **{name: {"method": name} for name in ("sparse_routing", "codebook_routing")},
-        **{name: {"method": name} for name in ("diffusion_posterior", "diffusion_set")},
+        **{name: {"method": name} for name in ("diffusion_posterior", "diffusion_set", "diffusion_beside")},
     },
     baseline="item_knn",
     choices={

@@ -4,7 +4,9 @@ Open question 5.6 of Li et al. (arXiv 2506.15284). Whoever adds noise gains cove
 proves nothing: each arm is swept along a knob of serving, and a generator's curve has to lie above those of
 * its deterministic twins: the same network trained without noise (`*_twin`), and its own network asked without noise:
   the whole and its contrast without any samples (`posterior_whole_*`), one guided answer (`posterior_alone_*`), and the
-  whole beside the behaviours themselves instead of what is made of them (`*_behaviours_*`);
+  whole beside the behaviours themselves instead of what is made of them (`*_behaviours_*`); and of `beside`, where
+  generated interests join those of `adaptive_sequence`: the same without samples (`beside_unsampled_*`), with the
+  behaviours in the samples' place, and a plain network in the generator's (`beside_twin`);
 * noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
 * what is popular, held back outright: every score loses a multiple of the log of its item's frequency (`*_penalty`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
@@ -35,6 +37,12 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
     "sasrec": ONE_TRANSFORMER,
     "posterior": {"method": "diffusion_posterior"},
     "set": {"method": "diffusion_set"},
+    "beside": {"method": "diffusion_beside"},
+    "beside_twin": {
+        "method": "diffusion_beside",
+        "model": {"whole_share": 1.0, "contrast": 1.0},
+        "loss": {"weights": {"denoising": 0.0}},
+    },
     "posterior_twin": {"method": "diffusion_posterior", **_TWIN},
     "set_twin": {"method": "diffusion_set", **_TWIN},
     "diffurec": {
@@ -134,12 +142,18 @@ _SWEEPS = [
         _of_model(base, "behaviours", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed=_BEHAVIOURS)
         for base in ("posterior", "set")
     ),
+    _of_model("beside", "share", "generated_share", (0.1, 0.3, 0.75, 0.9), "share", start=0.6),
+    _of_model("beside", "behaviours", "generated_share", (0.3, 0.6, 0.75, 0.9), "share", fixed=_BEHAVIOURS),
+    _of_model("beside", "unsampled", "generated_share", (0.3, 0.6, 0.75), "share", fixed={"whole_share": 1.0}),
     _of_model("posterior", "whole", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed={"whole_share": 1.0}),
     _of_model("posterior", "alone", "guidance", (1.25, 1.5, 2.0), fixed=_ALONE),
     _of_model("posterior", "guidance", "guidance", (1.0, 1.5, 3.0), start=2.0),
     _of_model("posterior", "start", "start", (0.2, 0.75, 1.0), start=0.5),
     _of_model("posterior", "temperature", "temperature", (0.0, 2.0), start=1.0),
-    *(_of_model(base, "steps", "n_steps", (1, 2, 8, 16, 50), "steps", start=4) for base in ("posterior", "set")),
+    *(
+        _of_model(base, "steps", "n_steps", (1, 2, 8, 16, 50), "steps", start=4)
+        for base in ("beside", "posterior", "set")
+    ),
     _of_model("posterior", "samples", "n_samples", (1, 4, 16, 32), "samples", start=8),
     *_without_generating("adaptive_sequence", n_copies=2),
     *_without_generating("sasrec", n_copies=8),
@@ -166,5 +180,7 @@ STUDY = StudyDefinition(
         *(("recall@50", metric) for metric in reversed(_TAIL)),
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
     ),
+    choices={"deterministic": ("comirec_sa", "sasrec", "adaptive", "adaptive_sequence")},
+    own=("beside", "posterior", "set"),
     common=settings_of_adaptive(),
 )

@@ -74,11 +74,12 @@ _ITEM_KNN: tuple[Dimension, ...] = (
     one_of("model.n_recent", 1, 5, 20, 0),
     Number("model.decay", 0.3, 1.0),
 )
+_DENOISING = Number("loss.weights.denoising", 1e-2, 1e1, log=True)
 _GENERATED: tuple[Dimension, ...] = (
     one_of("model.n_steps", 1, 2, 4),
     Number("model.max_distance", 0.0, 0.9),
     Number("model.encoder_dropout", 0.0, 0.5),
-    Number("loss.weights.denoising", 1e-2, 1e1, log=True),
+    _DENOISING,
 )
 _REPEATS = one_of("model.repeats", True, False)
 
@@ -105,6 +106,7 @@ OWN: Mapping[str, tuple[Dimension, ...]] = {
     "adaptive_sequence": (one_of("model.n_layers", 1, 2), Number("model.encoder_dropout", 0.0, 0.5)),
     "diffusion_posterior": (one_of("model.n_samples", 8, 16, 32), *_GENERATED),
     "diffusion_set": (one_of("model.n_samples", 4, 8, 16), *_GENERATED),
+    "diffusion_beside": (Number("model.trained_share", 0.1, 0.6), _DENOISING),
     "gru4rec": (
         _POSITIONS,
         one_of("model.n_layers", 1, 2),
