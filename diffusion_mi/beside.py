@@ -16,6 +16,7 @@ B users, L behaviours, K interests, D width.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.errors import BadInput, require_number
+from baselines.errors import require_number, unknown_name
 from baselines.interests import InterestExtractor, Interests
 from diffusion_mi.extractor import Posterior
 from diffusion_mi.modes import Linkage
@@ -81,10 +82,11 @@ class GeneratedBeside(InterestExtractor):
         require_number("model.generated_share", generated_share, above=0, below=1)
         require_number("model.trained_share", trained_share, above=0, below=1)
         self.generated_share, self.trained_share = generated_share, trained_share
-        try:
-            self.extractor = extractor(width, max_history, **extracted)
-        except TypeError as error:
-            raise BadInput(f"model.extracted: {error}") from error
+        known = set(inspect.signature(extractor).parameters) - {"width", "max_history"}
+        for name in extracted:
+            if name not in known:
+                raise unknown_name("key of model.extracted", name, known)
+        self.extractor = extractor(width, max_history, **extracted)
         self.generator = Posterior(
             width,
             max_history,
