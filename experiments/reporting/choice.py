@@ -34,27 +34,26 @@ def on_validation(arm: Repeats) -> float | None:
 
 
 def against_chosen(summary: Summary, dataset: str) -> Table | None:
-    """Hold each of the study's own arms against each choice; None where there is nothing to hold."""
-    metric = _metric(summary)
-    if metric is None:
-        return None
+    """Hold each of the study's own arms against each choice, on each metric that is judged by; None where none is."""
     pairs = [
         (name, own, arm)
         for (name, arm), own in product(chosen(summary, dataset).items(), _own(summary, dataset))
         if own is not arm
     ]
-    tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
     rows: list[list[object]] = []
-    for name, own, arm in pairs:
-        test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
-        p = None if test is None else test.adjusted
-        rows.append([name, arm.arm, on_validation(arm), theirs, own.arm, ours, percent_above(ours, theirs), p])
+    for metric in _metrics(summary):
+        tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
+        for name, own, arm in pairs:
+            test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
+            p = None if test is None else test.adjusted
+            validation = on_validation(arm)
+            rows.append([metric, name, arm.arm, validation, theirs, own.arm, ours, percent_above(ours, theirs), p])
     if not rows:
         return None
-    columns = ["of", "chosen", "on validation", metric, "held against it", f"its {metric}", "higher %", "p"]
+    columns = ["metric", "of", "chosen", "on validation", "on test", "own arm", "own arm on test", "higher %", "p"]
     title = (
         f"What validation chooses on {dataset}, and the study's own arms against it on test; p of the paired test over "
-        "users, Holm-adjusted over the table"
+        "users, Holm-adjusted over the rows of a metric; a metric of all users together has none"
     )
     return Table(columns, rows, title, {"higher %": 1, "p": 4})
 
@@ -62,9 +61,9 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
 def behind_chosen(summary: Summary) -> Table | None:
     """How far on each dataset every arm of the first choice, and each of the study's own, is from what is chosen there.
 
-    None for one dataset: there is no choice that could fail elsewhere.
+    By the first metric that is judged by. None for one dataset: there is no choice that could fail elsewhere.
     """
-    metric = _metric(summary)
+    metric = next(iter(_metrics(summary)), None)
     if metric is None or not summary.study.choices or len(summary.datasets) < 2:
         return None
     first, names = next(iter(summary.study.choices.items()))
@@ -82,9 +81,9 @@ def behind_chosen(summary: Summary) -> Table | None:
     return Table(["arm", *columns], rows, title, dict.fromkeys(columns, 1))
 
 
-def _metric(summary: Summary) -> str | None:
-    """The first metric that is judged by and has a better direction upwards."""
-    return next((name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0), None)
+def _metrics(summary: Summary) -> list[str]:
+    """The metrics that are judged by and have a better direction upwards."""
+    return [name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0]
 
 
 def _names_of_own(summary: Summary) -> Sequence[str]:

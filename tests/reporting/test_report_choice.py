@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,21 @@ def test_the_choice_sees_validation_alone_and_only_what_was_trained(summary: Sum
 def test_own_arms_are_held_against_the_choice_on_test(summary: Summary) -> None:
     table, test = against_chosen(summary, "a"), means(summary, "a")
     assert table is not None
-    assert [row[:6] for row in table.rows] == [["preset K", "k1", pytest.approx(0.5), test["k1"], "ours", test["ours"]]]
-    assert table.rows[0][6:] == [pytest.approx(100 * (test["ours"] / test["k1"] - 1)), pytest.approx(1e-4, rel=0.01)]
+    expected = ["preset K", "k1", pytest.approx(0.5), test["k1"], "ours", test["ours"]]
+    assert [row[:7] for row in table.rows] == [["recall@20", *expected]]
+    assert table.rows[0][7:] == [pytest.approx(100 * (test["ours"] / test["k1"] - 1)), pytest.approx(1e-4, rel=0.01)]
+
+
+def test_they_are_held_against_it_on_each_metric_that_is_judged_by(summary: Summary) -> None:
+    columns = ("recall@20", "ndcg@20", "coverage@50")
+    both = Summary(summary.runs, replace(STUDY, columns=columns, judged_by=(*columns, "live_k")))
+    table = against_chosen(both, "a")
+    assert table is not None
+    assert [(row[0], row[-1] is None) for row in table.rows] == [
+        ("recall@20", False),
+        ("ndcg@20", False),
+        ("coverage@50", True),  # there is no test of what users have together
+    ]
 
 
 def test_one_choice_for_all_datasets_is_told_by_where_it_is_furthest_behind(summary: Summary) -> None:
