@@ -15,6 +15,7 @@ from experiments.files import write_text
 from experiments.reporting import tables
 from experiments.reporting.answers import answers, table_with_verdicts
 from experiments.reporting.benchmarks import benchmarks
+from experiments.reporting.choice import against_chosen
 from experiments.reporting.columns import definitions_of
 from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
@@ -61,8 +62,9 @@ def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
     """Write the report of every study in `results`, `document` with all main tables and plots, and README's blocks.
 
     README's block `NAME` gets the main tables of the study NAME, a block `NAME/DATASET` that of one dataset with its
-    verdicts, a block `NAME:METRIC` one metric on all datasets, and a block `bench/NAME` a kept benchmark's first table,
-    for each that README has a block for.
+    verdicts, `NAME/DATASET/choice` what validation chooses there and the study's own arms against it, a block
+    `NAME:METRIC` one metric on all datasets, and a block `bench/NAME` a kept benchmark's first table, for each that
+    README has a block for.
     """
     reports = [write_report(path.parent, formats=()) for path in sorted(results.glob("*/study.json"))]
     head = "Written by `make results` from the run directories in `results/`; no number here is typed by hand."
@@ -89,9 +91,11 @@ def _section(report: Report, document: Path) -> list[str]:
 def _blocks(report: Report) -> dict[str, str]:
     name, summary = report.summary.study.name, report.summary
     of_each = [report.main_table(dataset).render("md").strip() for dataset in summary.datasets]
+    choices = {dataset: against_chosen(summary, dataset) for dataset in summary.datasets}
     return {
         name: "\n\n".join(of_each),
         **{f"{name}/{dataset}": table_with_verdicts(summary, dataset) for dataset in summary.datasets},
+        **{f"{name}/{dataset}/choice": table.render("md") for dataset, table in choices.items() if table},
         **{f"{name}:{metric}": tables.across(summary, metric).render("md") for metric in summary.metrics},
     }
 

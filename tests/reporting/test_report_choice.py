@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from fabricated_runs import fabricate_run
 
 from experiments.reporting.answers import answers
 from experiments.reporting.choice import against_chosen, behind_chosen, chosen
-from experiments.reporting.publish import keep
+from experiments.reporting.publish import keep, publish
 from experiments.reporting.runs import Study, load_runs
 from experiments.reporting.summary import Summary
 
@@ -107,3 +107,13 @@ def test_the_answers_tell_both_and_kept_runs_tell_the_same(summary: Summary, fol
     keep(folder, tmp_path / "results")
     kept = Summary(load_runs(tmp_path / "results/k"), STUDY)
     assert "\n".join(answers(kept, [], heading="##")) == told
+
+
+def test_readme_may_show_it_alone(summary: Summary, folder: Path, tmp_path: Path) -> None:
+    (folder / "study.json").write_text(json.dumps(asdict(STUDY)))
+    keep(folder, tmp_path / "results")
+    readme, table = tmp_path / "README.md", against_chosen(summary, "a")
+    assert table is not None
+    readme.write_text("<!-- BEGIN k/a/choice -->\n<!-- END k/a/choice -->\n")
+    publish(tmp_path / "results", tmp_path / "RESULTS.md", readme)
+    assert readme.read_text() == f"<!-- BEGIN k/a/choice -->\n{table.render('md').strip()}\n<!-- END k/a/choice -->\n"
