@@ -124,10 +124,9 @@ def _without_generating(base: str, n_copies: int) -> list[_Sweep]:
     ]
 
 
-def _held_back(base: str) -> _Sweep:
+def _held_back(base: str, values: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4), **more: Any) -> _Sweep:
     """What is popular, at a handicap."""
-    knob = "serving.popularity_penalty"
-    return _Sweep(base=base, name="penalty", axis="penalty", knob=knob, values=(0.05, 0.1, 0.2, 0.4), start=0.0)
+    return _Sweep(base=base, name="penalty", axis="penalty", knob="serving.popularity_penalty", values=values, **more)
 
 
 def _reranked(base: str, kind: str) -> _Sweep:
@@ -142,7 +141,7 @@ _SWEEPS = [
         _of_model(base, "behaviours", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed=_BEHAVIOURS)
         for base in ("posterior", "set")
     ),
-    _of_model("beside", "share", "generated_share", (0.1, 0.3, 0.75, 0.9), "share", start=0.6),
+    _of_model("beside", "share", "generated_share", (0.1, 0.3, 0.5, 0.75, 0.9), "share", start=0.6),
     _of_model("beside", "behaviours", "generated_share", (0.3, 0.6, 0.75, 0.9), "share", fixed=_BEHAVIOURS),
     _of_model("beside", "unsampled", "generated_share", (0.3, 0.6, 0.75), "share", fixed={"whole_share": 1.0}),
     _of_model("posterior", "whole", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed={"whole_share": 1.0}),
@@ -157,7 +156,8 @@ _SWEEPS = [
     _of_model("posterior", "samples", "n_samples", (1, 4, 16, 32), "samples", start=8),
     *_without_generating("adaptive_sequence", n_copies=2),
     *_without_generating("sasrec", n_copies=8),
-    *(_held_back(base) for base in ("adaptive_sequence", "sasrec")),
+    *(_held_back(base, start=0.0) for base in ("adaptive_sequence", "sasrec")),
+    _held_back("beside", (0.05, 0.1, 0.2), fixed={"serving.model.generated_share": 0.3}),
     *(_reranked("adaptive_sequence", kind) for kind in ("controllable", "dpp")),
 ]
 _TAIL = ("recall@50:tail80", "tail_coverage@50:tail80")
