@@ -121,6 +121,7 @@ class Study:
         curves: name -> its arms, each with its place on that axis, a number or a word.
         x_of: curve -> what it varies, where that is not `x`.
         plots: what is drawn, (vertical, horizontal); empty for the default set.
+        floor: the share of the best below which an arm is left out of plots of metric against metric.
         rivals: arms of which the report says who is above and who below; empty for the baseline alone.
         judged_by: the metrics of these words.
         frontier: name -> arms, of which the first are held against each of the others at equally many vectors.
@@ -137,6 +138,7 @@ class Study:
     curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     x_of: Mapping[str, str] = field(default_factory=dict)
     plots: Sequence[Sequence[str]] = ()
+    floor: float = 0.0
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()
     frontier: Mapping[str, Sequence[str]] = field(default_factory=dict)

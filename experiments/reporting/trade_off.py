@@ -8,21 +8,24 @@ from pathlib import Path
 from experiments.reporting.canvas import Plot, figure, save
 from experiments.reporting.columns import better
 from experiments.reporting.labels import Label, beside_points
+from experiments.reporting.repeats import Repeats
 from experiments.reporting.series import colors_of, series_of
 from experiments.reporting.summary import Summary
 
 
 def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], folder: Path) -> Iterator[Plot]:
     """Draw each pair (vertical, horizontal) of metrics, side by side; arms along a scale are joined and numbered."""
-    arms = summary.datasets[dataset]
+    arms, left_out = _high_enough(summary, dataset, [vertical for vertical, _ in pairs])
     pairs = [pair for pair in pairs if sum(None not in map(arm.mean, pair) for arm in arms) > 1]
     if not pairs:
         return
     colors = colors_of(summary, dataset)
     made, panels = figure(5.2 * len(pairs), 4.0, len(pairs))
     curves = [one for one in series_of(summary, dataset) if len(one.arms) > 1 and one.scaled]
+    drawn = {arm.arm for arm in arms}
     inside = {arm.arm: f"{x:g}" for one in curves for arm, x in zip(one.arms, one.x, strict=True)}
-    names = dict.fromkeys(inside, "") | {one.arms[-1].arm: one.label for one in curves}
+    last = {one.label: [arm.arm for arm in one.arms if arm.arm in drawn][-1:] for one in curves}
+    names = dict.fromkeys(inside, "") | {arm: label for label, arms_of in last.items() for arm in arms_of}
     for axes, (vertical, horizontal) in zip(panels, pairs, strict=True):
         labels: list[Label] = []
         for arm in arms:
@@ -36,7 +39,8 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
             axes.annotate(text, (x, y), **style)
             labels.append(Label(names.get(arm.arm, arm.arm), x, y, across, up, color))
         for one in curves:
-            path = [(x, y) for arm in one.arms if None not in (x := arm.mean(horizontal), y := arm.mean(vertical))]
+            shown = [arm for arm in one.arms if arm.arm in drawn]
+            path = [(x, y) for arm in shown if None not in (x := arm.mean(horizontal), y := arm.mean(vertical))]
             if path:
                 axes.plot(*zip(*path, strict=True), color=one.color, linewidth=1, alpha=0.5)
         axes.margins(0.12)
@@ -50,4 +54,19 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
         caption += "; up and to the right is better"
     if curves:
         caption += f"; the figure in a point is its {' or '.join(dict.fromkeys(one.axis for one in curves))}"
+    if left_out:
+        caption += f"; below {summary.study.floor:g} of the best, and not drawn: {', '.join(left_out)}"
     yield save(made, folder, f"trade-off-{dataset}", caption + ".", dataset)
+
+
+def _high_enough(summary: Summary, dataset: str, metrics: Sequence[str]) -> tuple[list[Repeats], list[str]]:
+    """Part arms into those that reach the study's floor on all these metrics, and the names of the others."""
+    arms, floor = summary.datasets[dataset], summary.study.floor
+    values = {metric: {arm.arm: arm.mean(metric) for arm in arms} for metric in metrics}
+    low = {
+        name
+        for found in values.values()
+        for name, value in found.items()
+        if floor and value is not None and value < floor * max(other for other in found.values() if other is not None)
+    }
+    return [arm for arm in arms if arm.arm not in low], [arm.arm for arm in arms if arm.arm in low]

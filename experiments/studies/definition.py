@@ -45,6 +45,8 @@ class StudyDefinition:
         x_of: curve -> what it varies, where that is not `x`; an axis of its own.
         plots: what is drawn, as (vertical, horizontal): a metric against what curves vary or against another
             metric. Empty = accuracy and tail accuracy against `x`, accuracy against coverage and against tail accuracy.
+        floor: arms with less than this share of the best on the vertical metric are left out where metrics are drawn
+            against each other, so that the others can be told apart; the caption names them.
         rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
             curves where it lies on one. Empty = the baseline alone.
         judged_by: the metrics of these words.
@@ -66,6 +68,7 @@ class StudyDefinition:
     curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     x_of: Mapping[str, str] = field(default_factory=dict)
     plots: tuple[tuple[str, str], ...] = ()
+    floor: float = 0.0
     rivals: tuple[str, ...] = ()
     judged_by: tuple[str, ...] = ("recall@20", "recall@50")
     frontier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

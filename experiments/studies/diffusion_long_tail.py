@@ -180,6 +180,7 @@ STUDY = StudyDefinition(
         *(("recall@50", metric) for metric in reversed(_TAIL)),
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
     ),
+    floor=0.85,
     choices={"deterministic": ("comirec_sa", "sasrec", "adaptive", "adaptive_sequence")},
     own=("beside", "posterior", "set"),
     common=settings_of_adaptive(),
