@@ -12,7 +12,6 @@ from experiments.reporting.runs import Study, load_runs
 from experiments.reporting.summary import Summary
 from experiments.reporting.trade_off import trade_off
 
-
 LOW = ["most_popular", "item_knn", "comirec_sa_k2", "comirec_sa_k4"]  # of what the best has, .31, .87, .77, .85
 
 
