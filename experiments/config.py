@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from baselines.config import LossConfig, RerankingConfig, ScoringConfig, ServingConfig
@@ -64,8 +64,3 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise BadInput(f"seed must not be negative, got {self.seed}.")
-
-    @property
-    def trained(self) -> RunConfig:
-        """What is to be trained, and nothing of how it is served: runs in which this is equal share a training."""
-        return replace(self, serving=ServingConfig(), reranking=RerankingConfig())

@@ -73,7 +73,7 @@ def execute(
         out: the run directory; `finished_results` has found nothing there.
         command: the command line, for the record.
         study, arm: what the run belongs to; None = a run of its own.
-        fitted_in: the directory of a finished run of the same training (`RunConfig.trained`) on the same data: its
+        fitted_in: the directory of a finished run of the same training, whatever it serves, on the same data: its
             model is taken, which gives the same bits as fitting once more. None = fit.
 
     Returns:

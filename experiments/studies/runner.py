@@ -1,17 +1,19 @@
 """Arms x seeds on one dataset: the only loop over runs. Finished runs are kept, an unfinished one is resumed.
 
-Arms that differ in nothing but how they are served share one training: the first of them to be run does it. Nor is what
-another study beside this one has trained, with the same settings on the same data, trained again.
+Runs that differ in nothing but how they are served share one training: the first of them to be run does it, be it of
+this study or of another one beside it, on the same data.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from baselines.errors import BadInput, Refused, unknown_name
 from experiments.cli.arguments import accepted, make_runs
@@ -23,10 +25,13 @@ from experiments.evaluation.metrics import NOVEL, PER_LIST
 from experiments.files import read_run_json, write_json
 from experiments.registry import find_method
 from experiments.reporting.runs import PARTIAL, REFUSED
-from experiments.run_folder import CONFIG, MODEL, RECORD, RESULTS, finished_results
+from experiments.run_folder import CONFIG, MODEL, RECORD, finished_results
 from experiments.runs import Workbench, execute, prepare
 from experiments.settings import flatten, nest
 from experiments.studies.definition import StudyDefinition
+
+_OF_SERVING = ("serving", "reranking")
+"""The settings that training and its validation never see."""
 
 
 @dataclass(frozen=True)
@@ -115,39 +120,40 @@ def run_study(
     for cell in {cell.arm: cell for cell, _ in waiting}.values():
         prepare(cell.config, bench, fresh=False)
     write_json(folder / "study.json", _told(study, cells[0].config.evaluation, bench.context))
-    beside = _fitted_beside(folder, bench.dataset) if waiting else {}
+    fitted = _fitted(folder.parent, bench.dataset) if waiting else {}
     for number, (cell, out) in enumerate(waiting, start=1):
         if sys.stderr.isatty():
             print(f"[{number}/{len(waiting)}] {cell.arm}, seed {cell.config.seed}", file=sys.stderr)
         (out.parent / REFUSED).unlink(missing_ok=True)
         try:
             told = {"command": command, "study": study.name, "arm": cell.arm}
-            fitted_in = _fitted(cell, cells, places) or beside.get(cell.settings)
+            trains = find_method(cell.config.method).kind == "extractor"
+            training = _training(cell.settings)
+            fitted_in = fitted.get(training) if trains else None
             execute(cell.config, cell.settings, bench, out, **told, fitted_in=fitted_in)
+            fitted.setdefault(training, out)
         except Refused as refusal:
             print(f"note: {cell.arm} is left out: {refusal}", file=sys.stderr)
             write_json(out.parent / REFUSED, {"reason": str(refusal)})
 
 
-def _fitted(cell: Cell, cells: Sequence[Cell], places: Sequence[Path]) -> Path | None:
-    """Return where a finished run of the same training lies; None where there is none, or there is nothing to train."""
-    if find_method(cell.config.method).kind != "extractor":
-        return None
-    same = (out for other, out in zip(cells, places, strict=True) if other.config.trained == cell.config.trained)
-    return next((out for out in same if (out / RESULTS).is_file()), None)
-
-
-def _fitted_beside(folder: Path, dataset: Dataset) -> dict[str, Path]:
-    """Return the finished runs of the studies beside `folder` that trained a model on these data, by their settings."""
-    fingerprint, found = dataset.fingerprint(), {}
-    for model in sorted(folder.parent.glob(f"*/{dataset.name}/*/*/{MODEL}")):
+def _fitted(studies: Path, dataset: Dataset) -> dict[str, Path]:
+    """Return the finished runs with a model of these data, of this study and of those beside it, by `_training`."""
+    fingerprint, found = dataset.fingerprint(), dict[str, Path]()
+    for model in sorted(studies.glob(f"*/{dataset.name}/*/*/{MODEL}")):
         out = model.parent
-        if out.parents[2] == folder or out.name.endswith(PARTIAL):
+        if out.name.endswith(PARTIAL):
             continue
         data = read_run_json(out / RECORD).get("data")
         if isinstance(data, Mapping) and data.get("fingerprint") == fingerprint:
-            found[(out / CONFIG).read_text(encoding="utf-8")] = out
+            found.setdefault(_training((out / CONFIG).read_text(encoding="utf-8")), out)
     return found
+
+
+def _training(settings: str) -> str:
+    """What of a run's settings decides its training; runs in which this is equal share one."""
+    told = yaml.load(settings, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return json.dumps({key: value for key, value in told.items() if key not in _OF_SERVING}, sort_keys=True)
 
 
 def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:

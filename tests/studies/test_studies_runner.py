@@ -254,9 +254,11 @@ def test_arms_that_differ_in_serving_alone_share_a_training_and_end_as_if_each_h
         assert (runs["moved"] / name).read_bytes() == (alone / name).read_bytes(), name
     told, by_itself = (json.loads((run / "results.json").read_text()) for run in (runs["moved"], alone))
     assert {**told, "arm": None, "study": None} == {**by_itself, "arm": None, "study": None}
-    shutil.rmtree(runs["moved"])
-    assert command("study", "s", *SMALL, *brief, f"--out={tmp_path}", "--resume").status == 0
-    assert json.loads((runs["moved"] / "results.json").read_text()) == told
+    for asked in ([], ["--arms=moved"]):  # alone, too: what an arm that is not asked for has trained is there
+        shutil.rmtree(runs["moved"])
+        assert command("study", "s", *SMALL, *brief, *asked, f"--out={tmp_path}", "--resume").status == 0
+        assert json.loads((runs["moved"] / "results.json").read_text()) == told
+        assert json.loads((runs["moved"] / "run.json").read_text())["fitted_in"] == str(runs["plain"])
 
 
 def test_what_a_study_beside_it_has_trained_on_the_same_data_is_not_trained_again(
