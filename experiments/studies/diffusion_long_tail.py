@@ -19,7 +19,8 @@ should not: 4 within 1 % of 50), or of samples?
 The settings of training are those of `adaptive`, the same for all trained arms and logs; the latest 20 behaviours are
 read. The curves are as sparse as they are because every arm more makes each of the tests over users stricter (Holm).
 
-Command: `adaptive-mi study diffusion_long_tail --data D --seeds 3`. Cost: to be filled in.
+Command: `adaptive-mi study diffusion_long_tail --data D --seeds 3`. Cost: on amazon-beauty 40 CPU minutes a seed, of
+which 20 are the trainings; what generates takes two to four minutes each.
 """
 
 from collections.abc import Mapping
