@@ -42,7 +42,7 @@ from adaptive_mi.slot_gates import GATES, Kept
 from adaptive_mi.whole import BehaviourWeight, PooledWhole, SequenceWhole, cohesion
 from baselines.errors import require_number, unknown_name
 from baselines.extractors.sasrec import SASRec
-from baselines.interests import InterestExtractor, Interests, pack, recency_rank, scatter
+from baselines.interests import InterestExtractor, Interests, log_shares, pack, recency_rank, scatter
 from baselines.transition import Transition
 
 WholeKind = Literal["pooled", "sequence"]
@@ -186,8 +186,7 @@ class AdaptiveExtractor(InterestExtractor):
         log_mass = log_mass if self.weighted else log_mass.masked_fill(mask, 0)
         if self.of_persistence is not None and found.persistence is not None:
             log_mass = log_mass + self.of_persistence * _of_slots(found.persistence, slot, B * K).view(B, K)
-        log_share = log_mass.double().log_softmax(1).to(log_mass)  # in float32 its last bit minds K
-        log_share = log_share.masked_fill(~mask, 0)
+        log_share = log_shares(log_mass, mask)
         assignment = scatter(nn.functional.one_hot(labels + 1, K + 1)[:, 1:].to(history), history_mask)
         if self.gate is not None:
             log_share, mask = self.gate(vectors, log_share, mask)
@@ -204,8 +203,7 @@ class AdaptiveExtractor(InterestExtractor):
                 mask = torch.cat([mask, has_it], 1)
                 assignment = nn.functional.pad(assignment, (0, 1))
         if self.transition is not None:
-            context = None if whole is None else whole[mask.nonzero()[:, 0]]
-            vectors = scatter(self.transition(pack(vectors, mask), context), mask)
+            vectors = self.transition(vectors, mask, whole)
         return Interests(vectors=vectors, mask=mask, log_weight=log_share, assignment=assignment, notes=found.notes)
 
     def cluster(self, behaviours: Tensor, history_mask: Tensor) -> Clusters:

@@ -118,6 +118,13 @@ def assign(history: Tensor, history_mask: Tensor, vectors: Tensor, mask: Tensor)
     return one_hot * history_mask[..., None]
 
 
+def log_shares(log_weight: Tensor, mask: Tensor) -> Tensor:
+    """Log of each live interest's share in its user's importance, of log weights and mask [B, K]; 0 where dead."""
+    live = log_weight.masked_fill(~mask, -torch.inf)
+    shares = live.double().log_softmax(1).to(log_weight)  # in float32 its last bit minds K
+    return shares.masked_fill(~mask, 0)
+
+
 def pack(values: Tensor, history_mask: Tensor) -> Tensor:
     """Take the rows of `values` [B, L, W] where `history_mask` [B, L] is True, in order, [n, W].
 

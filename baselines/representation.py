@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from baselines.config import Representation
 from baselines.errors import BadInput, require_number, unknown_name
-from baselines.interests import Interests, pack, scatter
+from baselines.interests import Interests
 from baselines.transition import Transition
 
 
@@ -107,9 +107,7 @@ class StepInContext(nn.Module):
     def forward(self, interests: Interests) -> Interests:
         """Move; any K."""
         base = (_live_log_weight(interests).softmax(-1) @ _live_vectors(interests)).squeeze(1)  # [B, D]
-        user = interests.mask.nonzero()[:, 0]  # of each live interest
-        moved = self.transition(pack(interests.vectors, interests.mask), base[user])
-        return replace(interests, vectors=scatter(moved, interests.mask))
+        return replace(interests, vectors=self.transition(interests.vectors, interests.mask, base))
 
 
 def make_representation(kind: Representation, width: int, n_interests: int | None) -> nn.Module | None:

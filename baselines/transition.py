@@ -9,13 +9,15 @@ encoder's feed-forward network (SASRec, eq. 4), of which this is one block:
 What comes next in one interest may depend on the user's other ones. So the step can read v in its context c, the user's
 history as a whole: (LayerNorm(v), LayerNorm(c)) then stands for LayerNorm(v).
 
-n interests of all users, packed; D width.
+B users, K interests, D width.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from baselines.interests import pack, scatter
 
 
 class Transition(nn.Module):
@@ -35,10 +37,17 @@ class Transition(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, interests: Tensor, context: Tensor | None = None) -> Tensor:
-        """Map interests [n, D] to [n, D], each row by itself and its row of `context` [n, D], where one is read."""
+    def forward(self, vectors: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """Move the live vectors, each by itself and its user's context, to [B, K, D]; 0 where dead.
+
+        Args:
+            vectors: [B, K, D]; mask: [B, K] bool.
+            context: [B, D], where one is read.
+        """
+        interests = pack(vectors, mask)  # [n, D]
         read = self.norm(interests)
         if self.context_norm is not None:
-            read = torch.cat([read, self.context_norm(context)], 1)
-        moved: Tensor = interests + self.out(torch.relu(self.hidden(read)))
-        return moved
+            assert context is not None, "a step in context reads one"
+            of_user = context[mask.nonzero()[:, 0]]
+            read = torch.cat([read, self.context_norm(of_user)], 1)
+        return scatter(interests + self.out(torch.relu(self.hidden(read))), mask)

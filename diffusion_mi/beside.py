@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from baselines.errors import require_number, unknown_name
-from baselines.interests import InterestExtractor, Interests
+from baselines.interests import InterestExtractor, Interests, log_shares
 from diffusion_mi.extractor import Posterior
 from diffusion_mi.modes import Linkage
 
@@ -117,7 +117,8 @@ class GeneratedBeside(InterestExtractor):
         found: Interests = self.extractor(history, history_mask, **more)
         made: Interests = self.generator(history, history_mask, target)
         share = self.trained_share if self.training else self.generated_share
-        log_weight = torch.cat([_of_sum_1(found) + math.log(1 - share), _of_sum_1(made) + math.log(share)], 1)
+        parts = ((found, 1 - share), (made, share))
+        log_weight = torch.cat([log_shares(one.log_weight, one.mask) + math.log(of_it) for one, of_it in parts], 1)
         mask = torch.cat([found.mask, made.mask], 1)
         return Interests(
             vectors=torch.cat([found.vectors, made.vectors], 1),
@@ -127,9 +128,3 @@ class GeneratedBeside(InterestExtractor):
             penalties={**found.penalties, **made.penalties},
             notes=found.notes,
         )
-
-
-def _of_sum_1(interests: Interests) -> Tensor:
-    """Log importance [B, K] of which the live ones' exponentials sum to 1."""
-    live = interests.log_weight.masked_fill(~interests.mask, -torch.inf)
-    return live.double().log_softmax(1).to(live)  # in float32 its last bit minds K

@@ -6,7 +6,8 @@ import gzip
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,9 @@ def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
     write_text(document, "\n\n".join(["# Results", head, *sections]) + "\n")
     if readme is not None:
         text = readme.read_text(encoding="utf-8")
-        blocks = {name: block for report in reports for name, block in _blocks(report).items()}
-        blocks |= {f"bench/{name}": f"{told[0]}\n\n{told[-1]}" for name, told in speed.items()}
-        update_readme(readme, {name: block for name, block in blocks.items() if f"<!-- BEGIN {name} -->" in text})
+        blocks = {name: make for report in reports for name, make in _blocks(report).items()}
+        blocks |= {f"bench/{name}": partial("\n\n".join, (told[0], told[-1])) for name, told in speed.items()}
+        update_readme(readme, {name: make() for name, make in blocks.items() if f"<!-- BEGIN {name} -->" in text})
     return [report.path for report in reports]
 
 
@@ -88,16 +89,28 @@ def _section(report: Report, document: Path) -> list[str]:
     return [f"## {study.name}", whole, *answers(report.summary, report.plots, heading="###", prefix=f"{folder}/")]
 
 
-def _blocks(report: Report) -> dict[str, str]:
+def _blocks(report: Report) -> dict[str, Callable[[], str]]:
+    """What a README may show of a study, by name; made when it is called, since tests over users take a while."""
     name, summary = report.summary.study.name, report.summary
-    of_each = [report.main_table(dataset).render("md").strip() for dataset in summary.datasets]
-    choices = {dataset: against_chosen(summary, dataset) for dataset in summary.datasets}
     return {
-        name: "\n\n".join(of_each),
-        **{f"{name}/{dataset}": table_with_verdicts(summary, dataset) for dataset in summary.datasets},
-        **{f"{name}/{dataset}/choice": table.render("md") for dataset, table in choices.items() if table},
-        **{f"{name}:{metric}": tables.across(summary, metric).render("md") for metric in summary.metrics},
+        name: partial(_main, report),
+        **{f"{name}/{dataset}": partial(table_with_verdicts, summary, dataset) for dataset in summary.datasets},
+        **{f"{name}/{dataset}/choice": partial(_choice, summary, dataset) for dataset in summary.datasets},
+        **{f"{name}:{metric}": partial(_across, summary, metric) for metric in summary.metrics},
     }
+
+
+def _main(report: Report) -> str:
+    return "\n\n".join(report.main_table(dataset).render("md").strip() for dataset in report.summary.datasets)
+
+
+def _choice(summary: Summary, dataset: str) -> str:
+    table = against_chosen(summary, dataset)
+    return table.render("md") if table else ""
+
+
+def _across(summary: Summary, metric: str) -> str:
+    return tables.across(summary, metric).render("md")
 
 
 def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:

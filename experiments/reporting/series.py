@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from experiments.reporting.repeats import Repeats
 from experiments.reporting.summary import Summary
@@ -35,6 +35,11 @@ class Series:
     axis: str
     arms: Sequence[Repeats]
     x: Sequence[float | str]
+
+    def only(self, names: Collection[str]) -> Series:
+        """Return the curve of those of its arms that are named."""
+        kept = [(arm, x) for arm, x in zip(self.arms, self.x, strict=True) if arm.arm in names]
+        return replace(self, arms=[arm for arm, _ in kept], x=[x for _, x in kept])
 
     @property
     def scaled(self) -> bool:

@@ -21,11 +21,11 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
         return
     colors = colors_of(summary, dataset)
     made, panels = figure(5.2 * len(pairs), 4.0, len(pairs))
-    curves = [one for one in series_of(summary, dataset) if len(one.arms) > 1 and one.scaled]
     drawn = {arm.arm for arm in arms}
+    curves = [one.only(drawn) for one in series_of(summary, dataset) if len(one.arms) > 1 and one.scaled]
+    curves = [one for one in curves if one.arms]
     inside = {arm.arm: f"{x:g}" for one in curves for arm, x in zip(one.arms, one.x, strict=True)}
-    last = {one.label: [arm.arm for arm in one.arms if arm.arm in drawn][-1:] for one in curves}
-    names = dict.fromkeys(inside, "") | {arm: label for label, arms_of in last.items() for arm in arms_of}
+    names = dict.fromkeys(inside, "") | {one.arms[-1].arm: one.label for one in curves}
     for axes, (vertical, horizontal) in zip(panels, pairs, strict=True):
         labels: list[Label] = []
         for arm in arms:
@@ -39,8 +39,7 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
             axes.annotate(text, (x, y), **style)
             labels.append(Label(names.get(arm.arm, arm.arm), x, y, across, up, color))
         for one in curves:
-            shown = [arm for arm in one.arms if arm.arm in drawn]
-            path = [(x, y) for arm in shown if None not in (x := arm.mean(horizontal), y := arm.mean(vertical))]
+            path = [(x, y) for arm in one.arms if None not in (x := arm.mean(horizontal), y := arm.mean(vertical))]
             if path:
                 axes.plot(*zip(*path, strict=True), color=one.color, linewidth=1, alpha=0.5)
         axes.margins(0.12)
@@ -62,11 +61,8 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
 def _high_enough(summary: Summary, dataset: str, metrics: Sequence[str]) -> tuple[list[Repeats], list[str]]:
     """Part arms into those that reach the study's floor on all these metrics, and the names of the others."""
     arms, floor = summary.datasets[dataset], summary.study.floor
-    values = {metric: {arm.arm: arm.mean(metric) for arm in arms} for metric in metrics}
-    low = {
-        name
-        for found in values.values()
-        for name, value in found.items()
-        if floor and value is not None and value < floor * max(other for other in found.values() if other is not None)
-    }
+    low: set[str] = set()
+    for metric in metrics if floor else ():
+        values = {arm.arm: value for arm in arms if (value := arm.mean(metric)) is not None}
+        low |= {name for name, value in values.items() if value < floor * max(values.values())}
     return [arm for arm in arms if arm.arm not in low], [arm.arm for arm in arms if arm.arm in low]

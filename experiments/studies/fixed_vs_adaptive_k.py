@@ -34,7 +34,7 @@ Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: half 
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import ONE_TRANSFORMER, READ, settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, READ, settings_of_adaptive
 
 _PRESET = (1, 2, 4, 6, 8, 16)
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
@@ -42,7 +42,6 @@ _SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
 _VECTORS = "live_k"
-_MOVED = {"representation": "in_context"}  # the step of an adaptive method, for the others
 
 
 def _clusters(**model: Any) -> dict[str, Any]:
@@ -87,7 +86,7 @@ STUDY = StudyDefinition(
         **{name: {"method": name} for name in ("sparse_routing", "codebook_routing", "sasrec")},
         **{f"{name}_k{k}": {"method": name, "model": {"n_interests": k}} for name in _PUBLISHED for k in _PRESET},
         **{
-            f"{name}_k4_in_context": {"method": name, "model": {"n_interests": 4}, "scoring": _MOVED}
+            f"{name}_k4_in_context": {"method": name, "model": {"n_interests": 4}, "scoring": IN_CONTEXT}
             for name in _PUBLISHED
         },
         **{f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET},

@@ -16,6 +16,9 @@ ONE_TRANSFORMER = {
 }
 """An arm: the transformer of `adaptive_sequence` alone, its state the only interest."""
 
+IN_CONTEXT = {"representation": "in_context"}
+"""Settings of `scoring` that give the adaptive method's non-linear step to methods that have none."""
+
 
 def settings_of_adaptive(max_history: int = READ, max_steps: int = HORIZON) -> dict[str, Any]:
     """Return the settings of `adaptive` for all arms, nested: item table, loss, repeats, step size."""

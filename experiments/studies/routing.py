@@ -24,7 +24,7 @@ amazon-beauty.
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, settings_of_adaptive
 
 
 def _iterated(n_rounds: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ STUDY = StudyDefinition(
     ),
     arms={
         **_ARMS,
-        **{f"{name}_in_context": {**_ARMS[name], "scoring": {"representation": "in_context"}} for name in _MOVED},
+        **{f"{name}_in_context": {**_ARMS[name], "scoring": IN_CONTEXT} for name in _MOVED},
     },
     baseline="comirec_dr",
     rivals=("comirec_sa", "comirec_dr", "comirec_sa_in_context", "comirec_dr_in_context"),
