@@ -55,8 +55,9 @@ class Summary:
 
     @cached_property
     def tested(self) -> Sequence[str]:
-        """The columns that have a better direction: what differences are tested on."""
-        return [metric for metric in self.metrics if columns.better(metric)]
+        """What differences are tested on: the columns that the study judges by, where it names none all with a better end."""
+        judged = [metric for metric in self.metrics if metric in self.study.judged_by]
+        return [metric for metric in judged or self.metrics if columns.better(metric)]
 
     @property
     def axes(self) -> Sequence[str]:

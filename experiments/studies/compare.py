@@ -38,6 +38,6 @@ STUDY = StudyDefinition(
         "published, K preset, history known": tuple(f"{name}_repeats" for name in _PUBLISHED),
     },
     own=("adaptive", "adaptive_sequence"),
-    judged_by=("recall@50", "recall@20"),
+    judged_by=("recall@50", "recall@20", "recall@50:tail80"),
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
 )

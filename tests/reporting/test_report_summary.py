@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def summary(folder: Path) -> Summary:
     runs = load_runs(folder)
-    return Summary(runs, Study.read(folder, runs))
+    return Summary(runs, replace(Study.read(folder, runs), judged_by=()))  # every column with a better end is tested
 
 
 def cells(summary: Summary) -> dict[tuple[str, str], Cell]:
@@ -122,6 +122,13 @@ def test_a_difference_is_over_the_users_for_whom_the_metric_is_defined(folder: P
     assert found.n_users == len(defined) < len(theirs)
     assert found.difference == pytest.approx(sum(defined) / len(defined))
     assert found.low <= found.difference <= found.high
+
+
+def test_only_what_a_study_judges_by_is_tested(folder: Path, summary: Summary) -> None:
+    judged = Summary(summary.runs, Study.read(folder, summary.runs))
+    assert judged.study.judged_by == judged.tested == ["recall@20"]
+    assert {one.metric for one in (*judged.against_baseline, *judged.best_against_second)} == {"recall@20"}
+    assert len(summary.tested) > 1
 
 
 def test_users_are_paired_by_id_and_not_by_place(tmp_path: Path) -> None:
