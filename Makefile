@@ -34,7 +34,7 @@ tune: $(STAMP)
 	for method in $(TUNED); do $(BIN)/adaptive-mi tune $$method --data $(DATA) --trials $(TRIALS) --out $(OUT) || exit 1; done
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

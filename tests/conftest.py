@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 from command_line import BRIEF, SMALL, Command, Runs, Said
-from small_world import configure, context, dataset, fitted, one_thread  # noqa: F401  they are fixtures
+from small_world import FEW_SAMPLES, configure, context, dataset, fitted, one_thread  # noqa: F401  they are fixtures
+
+TOGETHER = {"laws": "methods", "adaptive": "methods", "cli": "cli"}
+"""Folders whose files one process runs, so that what they share, kernels, fitted methods, runs, is made once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file, or of such folders, in one process (`--dist loadgroup`)."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.parent.name, item.path.stem)))
 
 
 @pytest.fixture
@@ -37,6 +46,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         from experiments.registry import find_method
 
         brief = BRIEF if find_method(method).kind == "extractor" else []
+        if method.startswith("diffusion_"):
+            brief = [*brief, *(f"--model.{knob}={value}" for knob, value in FEW_SAMPLES.items())]
         out = folder / method
         if not out.exists():
             assert main(["train", f"--method={method}", *SMALL, *brief, f"--out={out}"]) == 0

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from experiments.methods import AnyMethod
 
 MAX_HISTORY = 12
+FEW_SAMPLES = {"n_samples": 3, "n_steps": 2}
+"""Settings of `model` under which what generates interests takes its time no longer than others."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +65,7 @@ def configure() -> Callable[..., RunConfig]:
             method=name,
             seed=seed,
             device="cpu",
+            model=FEW_SAMPLES if name.startswith("diffusion_") else {},
             scoring=ScoringConfig(width=16, max_history=MAX_HISTORY),
             loss=LossConfig(n_negatives=40, hardness=hardness, weights=weights),
             training=TrainingConfig(

@@ -55,7 +55,7 @@ class Summary:
 
     @cached_property
     def tested(self) -> Sequence[str]:
-        """What differences are tested on: the columns that the study judges by, where it names none all with a better end."""
+        """What differences are tested on: what the study judges by; where it names nothing, all with a better end."""
         judged = [metric for metric in self.metrics if metric in self.study.judged_by]
         return [metric for metric in judged or self.metrics if columns.better(metric)]
 
