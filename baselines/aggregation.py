@@ -139,5 +139,5 @@ def _importance(interests: Interests) -> Tensor:
 
 def _silenced(interests: Interests) -> tuple[Tensor, Tensor]:
     """Vectors [B, K, D] and log importance [B, K], with 0 and -inf in dead slots, whatever those hold, NaN included."""
-    vectors = interests.vectors.masked_fill(~interests.mask[..., None], 0)
+    vectors = interests.live_vectors
     return vectors, interests.log_weight.masked_fill(~interests.mask, -torch.inf)

@@ -68,6 +68,11 @@ class Interests:
         """Number of live interests of each user, [B] int64."""
         return self.mask.sum(-1)
 
+    @property
+    def live_vectors(self) -> Tensor:
+        """The vectors, [B, K, D], and 0 in the place of dead ones, whatever those hold, NaN included."""
+        return self.vectors.masked_fill(~self.mask[..., None], 0)
+
 
 class InterestExtractor(nn.Module):
     """History -> Interests. A subclass documents its paper, its equations and where it differs from them.

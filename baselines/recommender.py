@@ -85,8 +85,7 @@ class Recommender(nn.Module, Ranker):
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
-        raw = self.table(ids)
-        return unit(raw) if self.scoring.similarity == "cosine" else raw
+        return self._directed(self.table(ids))
 
     def extract(self, behaviours: Tensor, history_mask: Tensor, target: Tensor | None = None) -> Interests:
         """Interests as they are scored: unit length over the temperature for `cosine`, over the temperature for `dot`.
@@ -107,21 +106,25 @@ class Recommender(nn.Module, Ranker):
         found: Interests = self.extractor(self._read(behaviours, history_mask), history_mask, **more)
         penalties = {**found.penalties, **self._regularizers(found)} if self.training else {}
         if self.representation is not None:
-            found = self.representation(found)
-        live = found.vectors.masked_fill(~found.mask[..., None], 0)  # whatever a dead slot holds, NaN included
-        return replace(found, vectors=self._scaled(live), penalties=penalties)
+            found = self.representation(replace(found, vectors=self._lengthened(self._directed(found.live_vectors))))
+        return replace(found, vectors=self._scaled(found.live_vectors), penalties=penalties)
 
     def _read(self, behaviours: Tensor, history_mask: Tensor, *, dropping: bool = True) -> Tensor:
         """What the extractor sees, [B, L, D], of packed item vectors."""
-        if self.scoring.similarity == "cosine":
-            behaviours = behaviours * math.sqrt(self.scoring.width)
+        behaviours = self._lengthened(behaviours)
         return scatter(dropout(behaviours, self.scoring.dropout, self.training and dropping), history_mask)
+
+    def _lengthened(self, vectors: Tensor) -> Tensor:
+        """Directions [..., D] at the length that layers read: under `cosine`, coordinates of the order of 1."""
+        return vectors * math.sqrt(self.scoring.width) if self.scoring.similarity == "cosine" else vectors
+
+    def _directed(self, vectors: Tensor) -> Tensor:
+        """Vectors [..., D] at the length at which they count: 1 under `cosine`, their own under `dot`."""
+        return unit(vectors) if self.scoring.similarity == "cosine" else vectors
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         """Vectors [..., D] as queries: of unit length under `cosine`, over the temperature."""
-        if self.scoring.similarity == "cosine":
-            vectors = unit(vectors)
-        return vectors / self.log_temperature.exp()
+        return self._directed(vectors) / self.log_temperature.exp()
 
     def _regularizers(self, interests: Interests) -> Mapping[str, Tensor]:
         return {name: REGULARIZERS[name](interests) for name in self.loss.weights if name in REGULARIZERS}

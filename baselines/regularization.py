@@ -63,7 +63,7 @@ def contrastive(interests: Interests, *, dropout: float = 0.1, temperature: floa
         temperature: tau; the smaller, the more the nearest negative counts (SimCSE: 0.05, for far more negatives).
     """
     mask = interests.mask
-    vectors = interests.vectors.masked_fill(~mask[..., None], 0)
+    vectors = interests.live_vectors
     views = F.dropout(vectors.expand(2, *vectors.shape), dropout)
     one, other = _normalised(views)  # [B, K, D] each
     logits = (one @ other.mT / temperature).masked_fill(~mask[:, None, :], -torch.inf)  # [B, K, K]
@@ -117,7 +117,7 @@ def _normalised(vectors: Tensor) -> Tensor:
 
 def _directions(interests: Interests) -> Tensor:
     """Live interests at unit length, dead ones 0, [B, K, D]."""
-    return _normalised(interests.vectors.masked_fill(~interests.mask[..., None], 0))
+    return _normalised(interests.live_vectors)
 
 
 def _mean_over_pairs(directions: Tensor, mask: Tensor) -> Tensor:

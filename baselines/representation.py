@@ -13,6 +13,9 @@ An adaptive method takes the same step, with a context of its own (`adaptive_mi.
 
     in_context        v_k = h_k + W2 relu(W1 [norm(h_k); norm(h_0)] + b1) + b2        (`baselines.transition`)
 
+They are read as they are scored: under `cosine`, where an interest is a direction, all of one length
+(`Recommender.extract`), so that what a method makes of their length, capsules a length below 1, decides nothing.
+
 The base interest is the mean of the user's live interests, the one summary of a user that every extractor has. The
 importance that a method gives its interests (`log_weight`) weighs that mean and joins the attention's logits, as it
 joins scores elsewhere.
@@ -66,7 +69,7 @@ class ConcatMLP(nn.Module):
                 f"representation 'concat_mlp' was made for {self.n_interests} interests a user and got {K}: it needs a "
                 "method with one K for all; for an adaptive K take 'base_attention'."
             )
-        return _merged(interests, self.layers(_live_vectors(interests).flatten(1)))
+        return _merged(interests, self.layers(interests.live_vectors.flatten(1)))
 
 
 class BaseInterestAttention(nn.Module):
@@ -85,7 +88,7 @@ class BaseInterestAttention(nn.Module):
 
     def forward(self, interests: Interests) -> Interests:
         """Merge; any K."""
-        vectors, log_weight = _live_vectors(interests), _live_log_weight(interests)  # [B, K, D], [B, 1, K]
+        vectors, log_weight = interests.live_vectors, _live_log_weight(interests)  # [B, K, D], [B, 1, K]
         base = log_weight.softmax(-1) @ vectors  # [B, 1, D]
         logits = self.query(base) @ vectors.mT / math.sqrt(vectors.shape[-1])  # [B, 1, K]
         attention = (logits + log_weight).softmax(-1)  # [B, 1, K]: sums over live interests
@@ -106,7 +109,7 @@ class StepInContext(nn.Module):
 
     def forward(self, interests: Interests) -> Interests:
         """Move; any K."""
-        base = (_live_log_weight(interests).softmax(-1) @ _live_vectors(interests)).squeeze(1)  # [B, D]
+        base = (_live_log_weight(interests).softmax(-1) @ interests.live_vectors).squeeze(1)  # [B, D]
         return replace(interests, vectors=self.transition(interests.vectors, interests.mask, base))
 
 
@@ -135,11 +138,6 @@ def make_representation(kind: Representation, width: int, n_interests: int | Non
             )
         return ConcatMLP(width, n_interests)
     raise unknown_name("representation", kind, get_args(Representation))
-
-
-def _live_vectors(interests: Interests) -> Tensor:
-    """Vectors [B, K, D], 0 where dead."""
-    return interests.vectors.masked_fill(~interests.mask[..., None], 0)
 
 
 def _live_log_weight(interests: Interests) -> Tensor:

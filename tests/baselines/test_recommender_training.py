@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 import torch
 from ragged import batch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.batch import Batch
-from baselines.config import LossConfig, ScoringConfig
+from baselines.config import LossConfig, Representation, ScoringConfig
 from baselines.errors import BadInput
 from baselines.extractors.comirec import ComiRecSA
 from baselines.extractors.gru4rec import GRU4Rec
 from baselines.extractors.sasrec import SASRec
-from baselines.interests import InterestExtractor
+from baselines.interests import InterestExtractor, Interests
 from baselines.recommender import Recommender
 from baselines.regularization import REGULARIZERS
 from baselines.samplers import UniformProposal
@@ -83,6 +86,30 @@ def test_merged_interests_are_one_live_interest_that_training_reaches(kind: str)
     assert found.vectors.shape == (3, 1, D)
     assert found.mask.all()
     assert found.assignment.sum(-1).tolist() == batch(HISTORIES).history_mask.float().tolist()
+
+
+class Longer(InterestExtractor):
+    """An extractor whose interests are as many times longer."""
+
+    def __init__(self, inner: InterestExtractor, times: float) -> None:
+        super().__init__()
+        self.inner, self.times = inner, times
+
+    def forward(self, history: Tensor, history_mask: Tensor) -> Interests:
+        found: Interests = self.inner(history, history_mask)
+        return replace(found, vectors=found.vectors * self.times)
+
+
+@pytest.mark.parametrize("kind", get_args(Representation))
+@pytest.mark.parametrize("times", [0.1, 30.0])
+def test_under_cosine_the_length_that_a_method_gives_its_interests_decides_nothing(kind: str, times: float) -> None:
+    model = make(attentive(), representation=kind, similarity="cosine")
+    if model.representation is not None:
+        for parameter in model.representation.parameters():
+            nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(1))
+    expected = terms(model, one_target())["softmax"]
+    model.extractor = Longer(model.extractor, times)
+    torch.testing.assert_close(terms(model, one_target())["softmax"], expected)
 
 
 @pytest.mark.parametrize("kind", ["sampled_softmax", "full_softmax"])
