@@ -83,6 +83,11 @@ class Recommender(nn.Module, Ranker):
         self.repeats = RepeatBonus(scoring.max_history) if scoring.repeats == "learned" else None
         self.handicap: Tensor | None = None  # [N + 1], what serving takes from every item's score
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return self.log_temperature.device
+
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """Vectors of items as they are scored, [..., D]; of all N + 1 rows, padding first, where `ids` is None."""
         return self._directed(self.table(ids))
@@ -217,8 +222,9 @@ class Recommender(nn.Module, Ranker):
         Users are extracted in blocks of one fixed size, the history padded to a length that follows from the user's
         own: a product of a few rows may round otherwise than one of many, and so a user's interests are the same bits
         in any batch (a law test watches over it). Of a longer history the latest `max_history` behaviours are read; the
-        others' assignment is 0.
+        others' assignment is 0. The batch may lie on any device, the interests lie on the model's.
         """
+        batch = batch.to(self.device)
         L, width = batch.history.shape[1], self.scoring.max_history
         history, _, place = self._latest(batch)
         ladder = torch.tensor([w for w in _WIDTHS if w < width] + [width], device=history.device)
@@ -271,7 +277,7 @@ class Recommender(nn.Module, Ranker):
         """Items of what is read of the users' histories, where those score by a bonus; None where they do not."""
         if self.repeats is None:
             return None
-        return self.repeats(*self._latest(batch)[:2])  # type: ignore[no-any-return]
+        return self.repeats(*self._latest(batch.to(self.device))[:2])  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def rank_interests(self, interests: Interests, top_n: int, own: OwnItems | None = None) -> Ranking:

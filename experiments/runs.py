@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +21,14 @@ from experiments.data.splits import EvaluationUsers
 from experiments.evaluation.context import EvaluationContext, PlantedAssignment
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
-from experiments.files import replacing, write_json, write_text
+from experiments.files import read_run_json, replacing, write_json, write_text
+from experiments.memory import peak_memory
 from experiments.methods import AnyMethod, fit_method, load_method, make_method, resolve_device, save_method
 from experiments.run_folder import CHECKPOINT, METRICS, MODEL, RECORD, RESULTS, claimed, linked, settings_digest
+from experiments.run_record import describe_code, describe_data
 from experiments.serving import served
 from experiments.tracking import Mirror
 from experiments.training.fit import Row
-
-_DEPENDENCIES = ("torch", "numpy", "scipy", "scikit-learn", "numba", "hdbscan", "diffusers", "safetensors", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -127,6 +122,45 @@ def _first(users: Sequences) -> Sequences:
     return Sequences(users.items[: users.offsets[1]], users.offsets[:2], users.n_items)
 
 
+@dataclass(frozen=True)
+class _Learnt:
+    """A fitted method, and what its fitting came to, be it here or in the run it is taken from."""
+
+    method: AnyMethod
+    fit: dict[str, Any] | None
+    seconds: float
+    phases: Mapping[str, float]
+    step_seconds: float | None
+
+
+def _fit(config: RunConfig, bench: Workbench, method: AnyMethod, folder: Path, mirror: Mirror) -> _Learnt:
+    started, dataset = time.perf_counter(), bench.dataset
+    rows: list[Row] = []
+
+    def on_row(row: Row) -> None:
+        rows.append(row)
+        write_text(folder / METRICS, "".join(json.dumps(r) + "\n" for r in rows))
+        mirror.log(row)
+
+    def validate() -> float:
+        return quick(method, dataset.validation, config.training.monitor, bench.context, config.evaluation)
+
+    fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
+    save_method(method, folder / MODEL)
+    fit = {name: getattr(fitted, name) for name in ("best_step", "best_value", "n_steps")} if fitted else None
+    phases, step_seconds = (fitted.seconds, fitted.step_seconds) if fitted else ({}, None)
+    return _Learnt(method, fit, time.perf_counter() - started, phases, step_seconds)
+
+
+def _taken_up(config: RunConfig, bench: Workbench, source: Path, folder: Path) -> _Learnt:
+    """What the finished run `source` has learnt, and at what cost it did so there."""
+    results, record = read_run_json(source / RESULTS), read_run_json(source / RECORD)
+    linked(source, folder, (METRICS, MODEL))
+    method = load_method(config, bench.dataset.train, folder / MODEL, bench.dataset.metadata)
+    seconds = record["wall_seconds"]["fit"]
+    return _Learnt(method, results["fit"], seconds, record["fit_seconds"], record["step_seconds"])
+
+
 def _work(
     config: RunConfig,
     bench: Workbench,
@@ -139,35 +173,17 @@ def _work(
     fitted_in: Path | None,
 ) -> dict[str, Any]:
     """Do the run inside `folder` and return results.json."""
-    started, begun = time.perf_counter(), datetime.now(UTC)
-    dataset = bench.dataset
-    rows: list[Row] = []
-
-    def on_row(row: Row) -> None:
-        rows.append(row)
-        write_text(folder / METRICS, "".join(json.dumps(r) + "\n" for r in rows))
-        mirror.log(row)
-
-    def validate() -> float:
-        return quick(method, dataset.validation, config.training.monitor, bench.context, config.evaluation)
-
-    phases: Mapping[str, float] = {}
-    step_seconds: float | None = None
-    if fitted_in is None:
-        fitted = fit_method(method, dataset.train, validate, config, checkpoint=folder / CHECKPOINT, on_row=on_row)
-        fit = {name: getattr(fitted, name) for name in ("best_step", "best_value", "n_steps")} if fitted else None
-        phases, step_seconds = (fitted.seconds, fitted.step_seconds) if fitted else ({}, None)
-        save_method(method, folder / MODEL)
-    else:
-        fit = json.loads((fitted_in / RESULTS).read_text(encoding="utf-8"))["fit"]
-        former = json.loads((fitted_in / RECORD).read_text(encoding="utf-8"))
-        phases, step_seconds = former["fit_seconds"], former["step_seconds"]
-        linked(fitted_in, folder, (METRICS, MODEL))
-        method = load_method(config, dataset.train, folder / MODEL, dataset.metadata)
-    fit_seconds = time.perf_counter() - started
-    ranker = served(method, config, dataset)
-    validation = evaluate(ranker, dataset.validation, bench.context, config.evaluation)
-    test = evaluate(ranker, dataset.test, bench.context, config.evaluation)
+    begun, dataset = datetime.now(UTC), bench.dataset
+    with peak_memory(resolve_device(config)) as peak:
+        learnt = (
+            _fit(config, bench, method, folder, mirror)
+            if fitted_in is None
+            else _taken_up(config, bench, fitted_in, folder)
+        )
+        method, fitted = learnt.method, time.perf_counter()
+        ranker = served(method, config, dataset)
+        validation = evaluate(ranker, dataset.validation, bench.context, config.evaluation)
+        test = evaluate(ranker, dataset.test, bench.context, config.evaluation)
     results = {
         "study": study,
         "arm": arm or config.method,
@@ -180,27 +196,26 @@ def _work(
         "n_users": {"validation": len(dataset.validation), "test": len(dataset.test)},
         **evaluation_results(validation, test),
         "model": dict(config.model),
-        "fit": fit,
+        "fit": learnt.fit,
     }
     write_json(folder / RESULTS, results)
     _write_per_user(folder / "per_user.npz", dataset, test)
-    total = time.perf_counter() - started
-    wall = {"fit": fit_seconds, "evaluate": total - fit_seconds, "total": total}
+    evaluated = time.perf_counter() - fitted
+    wall = {"fit": learnt.seconds, "evaluate": evaluated, "total": learnt.seconds + evaluated}
     record = {
         "command": command,
         "settings": settings_digest(folder),
-        "code_version": code_version(),
-        "dependencies": {name: version(name) for name in _DEPENDENCIES},
+        **describe_code(),
         "data": describe_data(dataset),
         "device": resolve_device(config),
         "seed": config.seed,
         "started": begun.isoformat(timespec="seconds"),
         "wall_seconds": {name: round(seconds, 3) for name, seconds in wall.items()},
-        "fit_seconds": {name: round(seconds, 3) for name, seconds in phases.items()},
-        "step_seconds": step_seconds,
+        "fit_seconds": {name: round(seconds, 3) for name, seconds in learnt.phases.items()},
+        "step_seconds": learnt.step_seconds,
         "fitted_in": None if fitted_in is None else fitted_in.as_posix(),
         "microseconds_per_user": {verb: round(1e6 * took / len(test.users), 1) for verb, took in test.seconds.items()},
-        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "peak_mb": round(peak.mb, 1),
         "n_parameters": sum(p.numel() for p in method.parameters()) if isinstance(method, Recommender) else 0,
     }
     write_json(folder / RECORD, record)
@@ -221,39 +236,6 @@ def evaluation_results(validation: Evaluation, test: Evaluation) -> dict[str, An
         "interests": interests,
         "definitions": test.definitions(),
     }
-
-
-def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """Return what run.json says of the data."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint(),
-        "users": dataset.log.n_users,
-        "items": dataset.n_items,
-        "interactions": len(dataset.log),
-        "counts": dict(dataset.counts),
-    }
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-@cache
-def code_version() -> str:
-    """Return the package's version, and the commit where the code is a checkout ("+" = with changes)."""
-    try:
-        number = version("adaptive-mi")
-    except PackageNotFoundError:
-        number = "unknown"
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        commit = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return number
-    return f"{number} ({commit})"
 
 
 def _write_per_user(path: Path, dataset: Dataset, test: Evaluation) -> None:

@@ -65,7 +65,7 @@ def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Rank
         sizes = {"width": config.scoring.width, "max_history": config.scoring.max_history}
         generator = torch.Generator().manual_seed(config.seed)
         ensemble = DropoutEnsemble(made.extractor, serving.dropout, serving.n_passes, **sizes, generator=generator)
-        made.extractor = ensemble.to(made.item_vectors().device)
+        made.extractor = ensemble.to(made.device)
     if serving.popularity_penalty:
         made.handicap = serving.popularity_penalty * torch.from_numpy(dataset.train.item_counts).log1p()
     made.eval()

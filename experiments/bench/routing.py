@@ -19,8 +19,8 @@ from torch import Tensor
 
 from baselines.errors import unknown_name
 from baselines.interests import InterestExtractor, Interests
-from experiments.bench.memory import peak_memory
 from experiments.bench.timing import best_of_turn
+from experiments.memory import peak_memory
 from experiments.registry import find_method
 from experiments.reporting.table import Table
 from experiments.training.threads import torch_threads

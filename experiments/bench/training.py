@@ -15,11 +15,11 @@ import torch
 
 from baselines.config import LossConfig, ScoringConfig
 from baselines.sequences import Sequences
-from experiments.bench.memory import peak_memory
 from experiments.bench.public_training import examples_per_second
 from experiments.cli.arguments import make_run
 from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
+from experiments.memory import peak_memory
 from experiments.methods import fit_method, make_method, resolve_device
 from experiments.registry import METHODS
 from experiments.reporting.table import Table

@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     if namespace.keep:
         from experiments.methods import resolve_device
         from experiments.reporting.benchmarks import keep_benchmark
-        from experiments.runs import code_version
+        from experiments.run_record import code_version
 
         command = shlex.join(["adaptive-mi", "bench", *arguments])
         made = {"command": command, "code": code_version(), "device": resolve_device(config)}

@@ -95,7 +95,7 @@ def _closest(finished: FinishedRun, interests: Interests, item: int) -> int:
 
     assert isinstance(finished.method, Recommender)
     with torch.no_grad():
-        vector = finished.method.item_vectors(torch.tensor([item]))
+        vector = finished.method.item_vectors(torch.tensor([item], device=interests.vectors.device))
         return int(matches(interests, vector)[0, :, 0].argmax()) + 1
 
 

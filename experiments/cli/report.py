@@ -27,6 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     if namespace.readme and not namespace.document:
         raise BadInput("--readme goes with --document.")
     if namespace.keep or namespace.document:
+        if namespace.out:
+            raise BadInput("--out is the place of one report: leave it out beside --keep and --document.")
         return _publish(namespace)
     from experiments.reporting.report import write_report
 

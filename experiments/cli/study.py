@@ -6,12 +6,16 @@ import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from baselines.errors import BadInput
 from experiments.cli.output import add_format, say, show
 from experiments.cli.overrides import OpenParser
 from experiments.studies.definition import STUDIES, find_study
-from experiments.tuning.tuned import PACKAGED, read_tuned, require_tuned
+from experiments.tuning.tuned import PACKAGED, has_choices, not_tuned, read_tuned, tuned_elsewhere, untuned
+
+if TYPE_CHECKING:
+    from experiments.studies.runner import Cell
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,7 +37,10 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--arms", default="", help="run these arms only, A,B,C; the others stay as they are")
     parser.add_argument("--out", default="runs", help="folder of all studies, this one in OUT/NAME (default: runs)")
     parser.add_argument("--resume", action="store_true", help="keep finished runs, go on with an unfinished one")
-    parser.add_argument("--tuned", action="store_true", help="start every arm from its method's tuned settings")
+    parser.add_argument(
+        "--tuned", action="store_true",
+        help="start every arm from its method's tuned settings; without --arms, those that have none are left out",
+    )  # fmt: skip
     parser.add_argument("--tuned-dir", help="with --tuned: where these lie (default: the package's own folder)")
     add_format(parser)
     namespace, overrides = parser.parse(arguments[1:])
@@ -50,17 +57,31 @@ def run(arguments: Sequence[str]) -> int:
     bench = Workbench.of(load_dataset(cells[0].config.data))
     name = bench.dataset.name
     if namespace.tuned:  # only the loaded dataset knows its name
-        tuned_dir, methods = Path(namespace.tuned_dir or PACKAGED), dict.fromkeys(cell.config.method for cell in cells)
-        if others := require_tuned(tuned_dir, name, bench.dataset.fingerprint(), methods):
+        tuned_dir = Path(namespace.tuned_dir or PACKAGED)
+        only = _tuned_arms(cells, tuned_dir, name, asked_for=bool(only))
+        methods = dict.fromkeys(cell.config.method for cell in cells if cell.arm in only)
+        if others := tuned_elsewhere(tuned_dir, name, bench.dataset.fingerprint(), methods):
             say(f"note: tuned on data of another fingerprint: {', '.join(others)}.")
-        tuned = partial(read_tuned, tuned_dir, name)
-        cells = plan(study, namespace.seeds, overrides, tuned, only)
+        cells = plan(study, namespace.seeds, overrides, partial(read_tuned, tuned_dir, name), only)
     command = shlex.join(["adaptive-mi", "study", *arguments])
     run_study(study, cells, bench, folder, command=command, resume=namespace.resume)
     report = write_report(folder)
     show(report.main_table(name), namespace.format)
     say(f"\nReport: {report.path}")
     return 0
+
+
+def _tuned_arms(cells: Sequence[Cell], tuned_dir: Path, dataset: str, *, asked_for: bool) -> list[str]:
+    """Return the arms whose methods are tuned; the others are said, or refused where they were asked for by name."""
+    methods = {cell.arm: cell.config.method for cell in cells}
+    missing = untuned(tuned_dir, dataset, dict.fromkeys(methods.values()))
+    tuned = [arm for arm, method in methods.items() if method not in missing]
+    if missing and (asked_for or not any(has_choices(methods[arm]) for arm in tuned)):
+        raise BadInput(not_tuned(tuned_dir, dataset, missing))
+    if missing:
+        left_out = [arm for arm, method in methods.items() if method in missing]
+        say(f"note: without {', '.join(left_out)}: {not_tuned(tuned_dir, dataset, missing)}")
+    return tuned
 
 
 def _usage() -> str:

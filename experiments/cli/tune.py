@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     config, _ = make_run(nest({"method": method, **given}))
     tuned = Path(namespace.tuned_dir) if namespace.tuned_dir else _packaged()
     from experiments.data.loading import load_dataset
-    from experiments.runs import code_version
+    from experiments.run_record import code_version
     from experiments.tuning.search import Search
 
     dataset = load_dataset(config.data)

@@ -121,13 +121,14 @@ def _reading(summary: Summary) -> str:
         )
     test = (
         f"p < {LEVEL:g} in a two-sided paired sign-flip test over the test users ({N_PERMUTATIONS:,} sign flips, "
-        "metrics averaged over seeds), Holm-adjusted over all comparisons with the same arm on the dataset"
+        f"metrics averaged over seeds) of {', '.join(summary.tested)}, Holm-adjusted over all comparisons of its kind "
+        "on the dataset"
     )
     if summary.against_baseline:
         lines.append(f"↑ ↓: higher, lower than {summary.baseline}; †: the best differs from the second best; {test}.")
     elif summary.best_against_second:
         lines.append(f"†: the best differs from the second best; {test}.")
-    whole = [m for m in summary.tested if all(run.per_user(m) is None for run in summary.runs[:1])]
+    whole = [metric for metric in summary.tested if all(run.per_user(metric) is None for run in summary.runs)]
     if whole:
         lines.append(f"No mark is possible on {', '.join(whole)}: one number for the whole test, not one per user.")
     return "\n".join(lines) + "\n"

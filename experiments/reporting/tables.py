@@ -107,7 +107,7 @@ def cost(summary: Summary) -> Table:
         records = [run.record for run in arm.runs]
         seconds = [mean((record.get("wall_seconds") or {}).get(part) for record in records) for part in WALL_PARTS]
         n_parameters, step, megabytes = (
-            mean(record.get(key) for record in records) for key in ("n_parameters", "step_seconds", "peak_memory_mb")
+            mean(record.get(key) for record in records) for key in ("n_parameters", "step_seconds", "peak_mb")
         )
         step_ms = None if step is None else 1e3 * step
         took = [mean((record.get("microseconds_per_user") or {}).get(verb) for record in records) for verb in serving]
@@ -130,7 +130,7 @@ def significance(summary: Summary) -> Table:
             numbers = [c.n_users, c.difference, c.low, c.high, c.p, c.adjusted]
             rows.append([c.dataset, family, c.arm, c.against, c.metric, *numbers])
     rows.sort(key=lambda row: str(row[0]))
-    title = "Paired sign-flip tests over test users, Holm-adjusted over all comparisons with the same arm"
+    title = "Paired sign-flip tests over test users, Holm-adjusted over all of the family on the dataset"
     return _by_dataset(summary, columns, rows, title=title)
 
 

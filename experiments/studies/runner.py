@@ -23,12 +23,15 @@ from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
 from experiments.evaluation.metrics import NOVEL, PER_LIST
 from experiments.files import read_run_json, write_json
+from experiments.methods import resolve_device
 from experiments.registry import find_method
 from experiments.reporting.runs import PARTIAL, REFUSED
 from experiments.run_folder import CONFIG, MODEL, RECORD, finished_results
+from experiments.run_record import code_version
 from experiments.runs import Workbench, execute, prepare
 from experiments.settings import flatten, nest
 from experiments.studies.definition import StudyDefinition
+from experiments.training.fit import DivergedError
 
 _OF_SERVING = ("serving", "reranking")
 """The settings that training and its validation never see."""
@@ -120,11 +123,12 @@ def run_study(
     for cell in {cell.arm: cell for cell, _ in waiting}.values():
         prepare(cell.config, bench, fresh=False)
     write_json(folder / "study.json", _told(study, cells[0].config.evaluation, bench.context))
-    fitted = _fitted(folder.parent, bench.dataset) if waiting else {}
+    fitted = _fitted(folder.parent, bench.dataset, resolve_device(cells[0].config)) if waiting else {}
+    for place in {out.parent for _, out in waiting}:
+        (place / REFUSED).unlink(missing_ok=True)
     for number, (cell, out) in enumerate(waiting, start=1):
         if sys.stderr.isatty():
             print(f"[{number}/{len(waiting)}] {cell.arm}, seed {cell.config.seed}", file=sys.stderr)
-        (out.parent / REFUSED).unlink(missing_ok=True)
         try:
             told = {"command": command, "study": study.name, "arm": cell.arm}
             trains = find_method(cell.config.method).kind == "extractor"
@@ -132,21 +136,32 @@ def run_study(
             fitted_in = fitted.get(training) if trains else None
             execute(cell.config, cell.settings, bench, out, **told, fitted_in=fitted_in)
             fitted.setdefault(training, out)
-        except Refused as refusal:
-            print(f"note: {cell.arm} is left out: {refusal}", file=sys.stderr)
-            write_json(out.parent / REFUSED, {"reason": str(refusal)})
+        except (Refused, DivergedError) as refusal:
+            print(f"note: {cell.arm}, seed {cell.config.seed}, is left out: {refusal}", file=sys.stderr)
+            write_json(out.parent / REFUSED, {"reason": f"seed {cell.config.seed}: {refusal}"})
 
 
-def _fitted(studies: Path, dataset: Dataset) -> dict[str, Path]:
-    """Return the finished runs with a model of these data, of this study and of those beside it, by `_training`."""
-    fingerprint, found = dataset.fingerprint(), dict[str, Path]()
+def _fitted(studies: Path, dataset: Dataset, device: str) -> dict[str, Path]:
+    """Return the finished runs with a model of these data, of this study and of those beside it, by `_training`.
+
+    They were made on the same device; that the code was the same nobody sees to but those who change it, who are told.
+    """
+    fingerprint, found, other = dataset.fingerprint(), dict[str, Path](), set[str]()
     for model in sorted(studies.glob(f"*/{dataset.name}/*/*/{MODEL}")):
         out = model.parent
         if out.name.endswith(PARTIAL):
             continue
-        data = read_run_json(out / RECORD).get("data")
-        if isinstance(data, Mapping) and data.get("fingerprint") == fingerprint:
+        record = read_run_json(out / RECORD)
+        data = record.get("data")
+        if isinstance(data, Mapping) and data.get("fingerprint") == fingerprint and record.get("device") == device:
             found.setdefault(_training((out / CONFIG).read_text(encoding="utf-8")), out)
+            other |= {str(record.get("code_version"))} - {code_version()}
+    if other:
+        print(
+            f"note: models in {studies} are taken up where settings are equal, also those of code "
+            f"{', '.join(sorted(other))}; choose another --out where a method has changed since.",
+            file=sys.stderr,
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,28 @@ def write_tuned(path: Path, method: str, flat: Mapping[str, Any], header: Iterab
     write_text(path, comment + yaml.safe_dump({"method": method, **nest(flat)}, sort_keys=False, allow_unicode=True))
 
 
-def require_tuned(folder: Path, dataset: str, fingerprint: str, methods: Iterable[str]) -> list[str]:
-    """Make sure that every method has tuned settings on a dataset, and return those tuned on other data of that name.
+def has_choices(method: str) -> bool:
+    """Whether there is anything to tune."""
+    return bool(space_of(method, n_items=0))
 
-    Raises:
-        BadInput: some have none; names them all, with the command that makes them.
-    """
-    paths = {name: tuned_path(folder, dataset, name) for name in methods if space_of(name, n_items=0)}
-    missing = [name for name, path in paths.items() if not path.exists()]
-    if missing:
-        where = "" if folder == PACKAGED else f" --tuned-dir {folder}"
-        raise BadInput(
-            f"not tuned on {dataset} yet: {', '.join(missing)}; "
-            f"'adaptive-mi tune {missing[0]} --data {dataset} --trials 12{where}' does it, and so on for each."
-        )
+
+def untuned(folder: Path, dataset: str, methods: Iterable[str]) -> list[str]:
+    """Return the methods that have something to choose and no tuned settings on a dataset."""
+    return [name for name in methods if has_choices(name) and not tuned_path(folder, dataset, name).exists()]
+
+
+def not_tuned(folder: Path, dataset: str, missing: Sequence[str]) -> str:
+    """Say which methods have no tuned settings on a dataset, and the command that makes them."""
+    where = "" if folder == PACKAGED else f" --tuned-dir {folder}"
+    return (
+        f"not tuned on {dataset} yet: {', '.join(missing)}; "
+        f"'adaptive-mi tune {missing[0]} --data {dataset} --trials 12{where}' does it, and so on for each."
+    )
+
+
+def tuned_elsewhere(folder: Path, dataset: str, fingerprint: str, methods: Iterable[str]) -> list[str]:
+    """Return the methods whose settings were tuned on other data of that name."""
+    paths = {name: tuned_path(folder, dataset, name) for name in methods if has_choices(name)}
     return [name for name, path in paths.items() if f", data {fingerprint}\n" not in path.read_text(encoding="utf-8")]
 
 
@@ -52,7 +60,7 @@ def read_tuned(folder: Path, dataset: str, method: str) -> dict[str, Any]:
     Raises:
         BadInput: there are none, or the file is none of this method's.
     """
-    if not space_of(method, n_items=0):
+    if not has_choices(method):
         return {"method": method}
     path = tuned_path(folder, dataset, method)
     settings = read_settings(path)

@@ -150,6 +150,20 @@ def test_penalties_travel_beside_the_softmax_term(monkeypatch: pytest.MonkeyPatc
     assert float(terms["cosine"]) == 3.5
 
 
+def test_a_batch_is_brought_to_where_the_model_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, plain, asked = make(repeats="learned"), Batch.to, list[torch.device | str]()
+
+    def to(self: Batch, device: torch.device | str) -> Batch:
+        asked.append(device)
+        return plain(self, device)
+
+    monkeypatch.setattr(Batch, "to", to)
+    model.interests(batch(HISTORIES))
+    assert asked == [model.device]
+    model.rank(batch(HISTORIES), 5)
+    assert asked == [model.device] * 3  # for the interests, and for the items with a bonus
+
+
 def test_both_verbs_at_once_say_the_same() -> None:
     model = make()
     answer = model.answer(batch(HISTORIES), 7)

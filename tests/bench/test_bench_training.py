@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from experiments.bench import training
-from experiments.bench.memory import peak_memory
 from experiments.bench.public_training import examples_per_second
 from experiments.bench.training import random_sequences, timed, trained_methods, with_method
 from experiments.config import RunConfig
 from experiments.data.dataset import Dataset
+from experiments.memory import peak_memory
 from experiments.reporting.benchmarks import benchmarks, keep_benchmark
 from experiments.reporting.table import Table
 

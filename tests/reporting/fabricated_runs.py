@@ -76,7 +76,7 @@ def fabricate_run(
         "command": f"adaptive-mi train --method {method} --seed {seed}", "code_version": "abc123", "dependencies": {},
         "data": {"name": dataset, "fingerprint": fingerprint, "users": 3000, "items": 900, "interactions": 50000},
         "device": "cpu", "seed": seed, "wall_seconds": {"fit": 10.0 + seed, "evaluate": 1.0, "total": 12.0},
-        "peak_memory_mb": 300.0, "n_parameters": 64000,
+        "peak_mb": 300.0, "n_parameters": 64000,
     }  # fmt: skip
     (run / "results.json").write_text(json.dumps(results))
     (run / "run.json").write_text(json.dumps(record))

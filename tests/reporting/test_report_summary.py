@@ -185,9 +185,7 @@ def test_metrics_of_the_whole_corpus_and_live_k_get_no_mark(summary: Summary) ->
 
 def test_the_main_table_holds_nothing_of_time_or_memory(folder: Path, tmp_path: Path) -> None:
     runs = load_runs(folder)
-    slower = [
-        replace(run, record={**run.record, "wall_seconds": {}, "peak_memory_mb": 1, "device": "x"}) for run in runs
-    ]
+    slower = [replace(run, record={**run.record, "wall_seconds": {}, "peak_mb": 1, "device": "x"}) for run in runs]
     study = Study.read(folder, runs)
     assert main_table(slower, study) == main_table(runs, study)
 

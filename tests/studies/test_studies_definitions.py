@@ -14,6 +14,7 @@ from baselines.regularization import REGULARIZERS
 from experiments.config import RunConfig
 from experiments.evaluation.metrics import check_family
 from experiments.registry import METHODS, find_method
+from experiments.reporting.columns import OF_SOME, shown_as
 from experiments.studies.definition import STUDIES, StudyDefinition, find_study
 from experiments.studies.runner import Cell, plan
 from experiments.training.config import HORIZON
@@ -59,6 +60,7 @@ def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
     assert set(study.judged_by) <= set(study.columns)
     assert {name for pair in study.plots for name in pair} <= {*study.columns, study.x, *study.x_of.values()}
     assert set(study.x_of) <= set(study.curves)
+    assert {shown_as(column) for column in study.columns if "@" not in column} <= set(OF_SOME)
     assert bool(study.curves) == (study.x is not None)
 
 

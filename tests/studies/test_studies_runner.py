@@ -163,12 +163,22 @@ def test_a_method_that_declines_the_data_is_left_out_and_the_study_goes_on(comma
     compare.append("--arms=item_knn,ease,mean_pooling")
     first = command(*compare)
     assert first.status == 0, first.err
-    assert "note: ease is left out: EASE" in first.err
+    assert "note: ease, seed 0, is left out: EASE" in first.err
     arms = [row["arm"] for row in json.loads(first.out)["rows"]]
     assert arms == ["item_knn", "mean_pooling"]
     assert "Left out: ease on synthetic" in (tmp_path / "compare/report/report.md").read_text()
     assert command(*compare, "--resume").out == first.out
     assert not (tmp_path / "compare/synthetic/ease/0.partial").exists()
+
+
+def test_a_training_that_diverges_is_left_out_and_the_study_goes_on(command: Command, tmp_path: Path) -> None:
+    brief = [flag for flag in BRIEF if "width" not in flag]  # which an arm decides
+    compare = ["study", "compare", *SMALL, *brief, f"--out={tmp_path}", "--training.learning_rate=1e30"]
+    said = command(*compare, "--scoring.similarity=dot", "--arms=mean_pooling,item_knn", "--format=json")
+    assert said.status == 0, said.err
+    assert "note: mean_pooling, seed 0, is left out: training diverged at step 2" in said.err
+    assert [row["arm"] for row in json.loads(said.out)["rows"]] == ["item_knn"]
+    assert "Left out: mean_pooling on synthetic" in (tmp_path / "compare/report/report.md").read_text()
 
 
 BAD = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,20 @@ def test_an_untuned_method_is_told_the_command(command: Command, tmp_path: Path)
     assert "not tuned on synthetic yet: item_knn, repeat_then_item_knn, ease, " in said.error
     assert "'adaptive-mi tune item_knn --data synthetic --trials 12 --tuned-dir" in said.error
     assert not any(tmp_path.iterdir())
+
+
+def test_arms_that_are_not_tuned_are_left_out_and_said_unless_they_are_asked_for(
+    command: Command, tmp_path: Path
+) -> None:
+    write_tuned(tmp_path / "tuned/synthetic/item_knn.yaml", "item_knn", {"model.n_neighbours": 20}, ["data x"])
+    study = ["study", "k_sensitivity", *SMALL, "--tuned", f"--tuned-dir={tmp_path}/tuned", f"--out={tmp_path}/runs"]
+    said = command(*study, "--format=json")
+    assert said.status == 0, said.err
+    assert "note: without " in said.err
+    assert "not tuned on synthetic yet: repeat_then_item_knn, mean_pooling, mind, comirec_dr, comirec_sa;" in said.err
+    assert [row["arm"] for row in json.loads(said.out)["rows"]] == ["item_knn"]
+    refused = command(*study, "--resume", "--arms=item_knn,mind_k4")
+    assert "not tuned on synthetic yet: mind;" in refused.error
 
 
 def test_a_folder_of_tuned_settings_is_not_named_in_vain(command: Command, tmp_path: Path) -> None:
