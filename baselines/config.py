@@ -96,7 +96,7 @@ class LossConfig:
     """What negatives are drawn from: all items alike, Zipf over the frequency-ordered ids, or training popularity."""
 
     log_q: bool = True
-    """Subtract the proposal's log-probability from the scores, so that the sampled loss estimates the full one."""
+    """Subtract the proposal's log-probability from the scores: the optimum then orders items as the full loss's."""
 
     remove_accidental_hits: bool = True
     """Ignore negatives equal to the row's target."""

@@ -14,6 +14,7 @@ have added. So counted, a value only falls as the list grows: scores descend, ti
 Differs from the papers:
 * `scale` is the distance between the best and the last candidate's f, for each user. It makes lambda mean the same for
   every method and user; with f mapped to [0, 1] by it, ComiRec's lambda is ours.
+* Candidates are the best `pool` of the joined ranking; in ComiRec's code the union of each interest's own best.
 * An item may have several categories: g(i, j) = 1 - Jaccard similarity of their categories; with one category each it
   is the paper's. An item without any shares none with any other.
 * An item that multiplies det C_S by less than 1e-10 counts as doing so by 1e-10: among such items relevance decides,

@@ -70,8 +70,10 @@ class UniformProposal(Proposal):
 class LogUniformProposal(Proposal):
     """q(i) = log((i + 1) / i) / log(N + 1): Zipf-like, for ids ordered by descending frequency.
 
-    The distribution of TensorFlow's `log_uniform_candidate_sampler` (class i - 1), which ComiRec trains with; that one
-    draws without replacement by default, this one with.
+    That order is of the whole log, as in ComiRec's preprocessing; what depends on it, q here and ties elsewhere, knows
+    of held-out behaviours that much, for all methods alike. The distribution is that of TensorFlow's
+    `log_uniform_candidate_sampler` (class i - 1), which ComiRec trains with; that one draws without replacement by
+    default, this one with.
     """
 
     def __init__(self, n_items: int) -> None:

@@ -8,14 +8,16 @@ DR, algorithm 1: votes e_ij = W_ij e_i;  b_ij = 0;  R rounds of  c_ij = softmax 
 Differs from the paper:
 * A position is counted from the end of the history (0 = latest), so that it means the same for histories of every
   length.
+* SA's W1 has a bias, as in the authors' code and not in eq. 6.
 * SA takes a temperature and a power, those of the attention extractors in Li et al., "Multi-Interest Recommendation: A
   Survey" (arXiv 2506.15284). A power of the attention weights themselves, renormalised, would be the temperature once
   more, since softmax(e / tau)^gamma ~ softmax(gamma e / tau). So the power is taken of the scores, as in MIND's
   label-aware attention, sign kept: softmax(sign(e) |e / tau|^gamma). tau is the size of a score that the power leaves
   alone; the two are different knobs.
 * DR shares its maps over positions and starts them near the identity, unless told otherwise. The authors' code has one
-  map per position and interest, drawn with variance 1: a vote is sqrt(D) times as long as its behaviour, and the
-  routing is hard from the second round on. Here random maps have variance 1 / D.
+  map per position and interest, drawn with variance 1: a vote is sqrt(D) times as long as its behaviour. Here random
+  maps have variance 1 / D. How hard the routing is follows from the length of the behaviours: under `cosine` they come
+  with length sqrt(D), in the authors' code with that of a freshly drawn table, at which couplings are nearly uniform.
 * The gradient of DR runs through the last round only: the paper does not say, the authors' code does so.
 * Similarity, readout and loss are the recommender's choice, ComiRec's own being dot product, hard readout, maximum at
   serving, and a log-uniform proposal. Under `cosine` an interest's length does not count, and squash acts within the
@@ -76,7 +78,7 @@ class ComiRecSA(InterestExtractor):
         self.temperature = temperature
         self.power = power
         self.hidden = nn.Linear(width, hidden_width or 4 * width)
-        self.attend = nn.Linear(hidden_width or 4 * width, n_interests, bias=False)  # it would cancel in the softmax
+        self.attend = nn.Linear(hidden_width or 4 * width, n_interests, bias=False)  # at power 1 it would cancel
         self.position = nn.Parameter(torch.randn(max_history, width) * 0.02, requires_grad=positions)
         if not positions:
             nn.init.zeros_(self.position)

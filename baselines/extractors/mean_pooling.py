@@ -4,7 +4,8 @@ The user side of Covington, Adams, Sargin, "Deep Neural Networks for YouTube Rec
 single-vector reference of the multi-interest papers ("YouTubeDNN").
 
 Differs from the paper: no tower of dense layers over the average and no context features (the papers that use it as a
-reference have neither); optionally a learned weight per recency, which is 1 for all behaviours at the start.
+reference have one linear map over the average in their code: `nonlinear` with K = 1 has one, too); optionally a learned
+weight per recency, which is 1 for all behaviours at the start.
 
 B users, L behaviours, D width.
 """
