@@ -16,10 +16,15 @@ import yaml
 
 from baselines.errors import BadInput
 from experiments.files import read_run_json, write_text
-from experiments.reporting.runs import PARTIAL
 
 CONFIG, RESULTS, RECORD = "config.yaml", "results.json", "run.json"
 CHECKPOINT, METRICS, MODEL = "state.pt", "metrics.jsonl", "model"
+
+PARTIAL = ".partial"
+"""Ending of a run directory that is being worked on."""
+
+REFUSED = "refused.json"
+"""In an arm's folder: why its method declined the dataset."""
 
 
 def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any] | None:

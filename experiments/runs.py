@@ -24,6 +24,7 @@ from experiments.evaluation.evaluator import evaluate, quick
 from experiments.files import read_run_json, replacing, write_json, write_text
 from experiments.memory import peak_memory
 from experiments.methods import AnyMethod, fit_method, load_method, make_method, resolve_device, save_method
+from experiments.reporting.per_user import FILE as PER_USER
 from experiments.run_folder import CHECKPOINT, METRICS, MODEL, RECORD, RESULTS, claimed, linked, settings_digest
 from experiments.run_record import describe_code, describe_data
 from experiments.serving import served
@@ -199,7 +200,7 @@ def _work(
         "fit": learnt.fit,
     }
     write_json(folder / RESULTS, results)
-    _write_per_user(folder / "per_user.npz", dataset, test)
+    _write_per_user(folder / PER_USER, dataset, test)
     evaluated = time.perf_counter() - fitted
     wall = {"fit": learnt.seconds, "evaluate": evaluated, "total": learnt.seconds + evaluated}
     record = {

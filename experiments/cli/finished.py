@@ -13,7 +13,7 @@ from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
 from experiments.methods import AnyMethod, load_method
 from experiments.reporting.runs import Run, load_runs
-from experiments.run_folder import CONFIG, settings_digest
+from experiments.run_folder import CONFIG, MODEL, settings_digest
 from experiments.runs import Workbench
 from experiments.serving import served
 
@@ -61,5 +61,5 @@ def open_run(folder: Path, data: str | None) -> FinishedRun:
             f"{config.data.source}: fingerprint {dataset.fingerprint()}, but {folder} was trained on {expected}; "
             "the data have changed since. Restore them, or train again."
         )
-    method = load_method(config, dataset.train, folder / "model", dataset.metadata)
+    method = load_method(config, dataset.train, folder / MODEL, dataset.metadata)
     return FinishedRun(runs[0], config, Workbench.of(dataset), method)

@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments.cli.arguments import build, load_run
 from experiments.cli.parser import Parser
+from experiments.run_folder import CONFIG
 
 
 def parse_beside_run(
@@ -27,7 +28,7 @@ def parse_beside_run(
     for name, group in groups.items():
         parser.add_class_arguments(group, name, instantiate=False)
     parser.hide_groups()
-    path = Path(parser.parse_args(arguments).run) / "config.yaml"
+    path = Path(parser.parse_args(arguments).run) / CONFIG
     if path.is_file():
         its_own = load_run(path)
         for name in groups:

@@ -21,9 +21,11 @@ from experiments.reporting.columns import definitions_of
 from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
 from experiments.reporting.report import Report, write_report
-from experiments.reporting.runs import REFUSED, Run, Study, load_runs
+from experiments.reporting.runs import Run, load_runs
 from experiments.reporting.stability import LIVE_K
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
+from experiments.run_folder import CONFIG, METRICS, RECORD, REFUSED, RESULTS
 
 _READ = (
     "study", "arm", "dataset", "method", "seed", "stochastic", "protocol", "candidate_set", "n_users", "interests",
@@ -120,21 +122,21 @@ def _across(summary: Summary, metric: str) -> str:
 def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:
     """Write what is kept of one run: the columns of the table, by user those that are tested, and live K."""
     learnt = _curve(run.folder)
-    settings = (run.folder / "config.yaml").read_bytes() if (run.folder / "config.yaml").exists() else None
+    settings = (run.folder / CONFIG).read_bytes() if (run.folder / CONFIG).exists() else None
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     if settings is not None:
-        (target / "config.yaml").write_bytes(settings)
+        (target / CONFIG).write_bytes(settings)
     if learnt is not None:
-        (target / "metrics.jsonl.gz").write_bytes(gzip.compress(learnt, mtime=0))
-    _write_compact_json(target / "run.json", run.record)
-    _write_compact_json(target / "results.json", _shown(run, metrics))
+        (target / f"{METRICS}.gz").write_bytes(gzip.compress(learnt, mtime=0))
+    _write_compact_json(target / RECORD, run.record)
+    _write_compact_json(target / RESULTS, _shown(run, metrics))
     write_compact(PerUser(run.folder), [*tested, LIVE_K], target)
 
 
 def _curve(folder: Path) -> bytes | None:
     """Return metrics.jsonl, be it of a run or of a kept one."""
-    plain, packed = folder / "metrics.jsonl", folder / "metrics.jsonl.gz"
+    plain, packed = folder / METRICS, folder / f"{METRICS}.gz"
     return plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes()) if packed.exists() else None
 
 

@@ -16,7 +16,8 @@ from experiments.reporting.columns import definitions_of
 from experiments.reporting.comparison import LEVEL, N_PERMUTATIONS
 from experiments.reporting.plots import draw
 from experiments.reporting.repeats import leaves
-from experiments.reporting.runs import Run, Study, load_runs, refusals, unfinished
+from experiments.reporting.runs import Run, load_runs, refusals, unfinished
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 from experiments.reporting.verdicts import N_DEVIATIONS

@@ -5,8 +5,8 @@ U users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,7 @@ from numpy.typing import NDArray
 from baselines.errors import BadInput
 from experiments.files import read_run_json
 from experiments.reporting.per_user import PerUser
-
-PARTIAL = ".partial"
-"""Ending of a run directory that is being worked on."""
-
-REFUSED = "refused.json"
-"""In an arm's folder: why its method declined the dataset."""
+from experiments.run_folder import PARTIAL, RECORD, REFUSED, RESULTS
 
 
 @dataclass(frozen=True)
@@ -107,62 +102,6 @@ class Run:
         return self._per_user.metric(metric)
 
 
-@dataclass(frozen=True)
-class Study:
-    """A question with its arms, as study.json tells it.
-
-    Attributes:
-        name: the study's name.
-        question: what it asks.
-        arms: each arm's configuration, in the order of the tables.
-        baseline: the arm that the others are tested against, or None.
-        columns: the metrics of the main table; empty for the default set.
-        x: what the curves vary, in words; the horizontal axis of their plots, or None.
-        curves: name -> its arms, each with its place on that axis, a number or a word.
-        x_of: curve -> what it varies, where that is not `x`.
-        plots: what is drawn, (vertical, horizontal); empty for the default set.
-        floor: the share of the best below which an arm is left out of plots of metric against metric.
-        rivals: arms of which the report says who is above and who below; empty for the baseline alone.
-        judged_by: the metrics of these words.
-        frontier: name -> arms, of which the first are held against each of the others at equally many vectors.
-        choices: name -> arms of which validation chooses one.
-        own: arms that are held against what is chosen; empty for the baseline alone.
-    """
-
-    name: str
-    question: str = ""
-    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    baseline: str | None = None
-    columns: Sequence[str] = ()
-    x: str | None = None
-    curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
-    x_of: Mapping[str, str] = field(default_factory=dict)
-    plots: Sequence[Sequence[str]] = ()
-    floor: float = 0.0
-    rivals: Sequence[str] = ()
-    judged_by: Sequence[str] = ()
-    frontier: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    own: Sequence[str] = ()
-
-    @classmethod
-    def read(cls, folder: Path, runs: Sequence[Run]) -> Study:
-        """Read study.json in `folder`; without one, a study named by the runs or the folder, arms in order of name."""
-        path = folder / "study.json"
-        if not path.exists():
-            return cls(
-                name=runs[0].study or folder.resolve().name, arms={arm: {} for arm in sorted({run.arm for run in runs})}
-            )
-        told = read_run_json(path)
-        unknown = sorted(set(told) - set(cls.__dataclass_fields__))
-        if unknown or "name" not in told:
-            raise BadInput(
-                f"{path}: expected the keys {', '.join(cls.__dataclass_fields__)} (name is required), got "
-                f"{', '.join(sorted(told))}; write the study again with 'adaptive-mi study'"
-            )
-        return cls(**{key: value for key, value in told.items() if value is not None})
-
-
 def load_runs(folder: Path) -> list[Run]:
     """Load every finished run below `folder` (or `folder` itself), in order of dataset, arm and seed.
 
@@ -174,11 +113,11 @@ def load_runs(folder: Path) -> list[Run]:
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder: expected a run directory or a folder of run directories")
-    paths = [path for path in folder.rglob("results.json") if not _is_partial(path.parent, folder)]
+    paths = [path for path in folder.rglob(RESULTS) if not _is_partial(path.parent, folder)]
     if not paths:
         waiting = unfinished(folder)
         hint = f"; {waiting} unfinished, continue them with --resume" if waiting else ""
-        raise BadInput(f"no finished run below {folder}: expected at least one results.json{hint}")
+        raise BadInput(f"no finished run below {folder}: expected at least one {RESULTS}{hint}")
     runs = sorted((_load(path) for path in paths), key=lambda run: (run.dataset, run.arm, run.seed))
     check_comparable(runs)
     return runs
@@ -234,7 +173,7 @@ def _is_partial(path: Path, root: Path) -> bool:
 
 
 def _load(path: Path) -> Run:
-    results, record = read_run_json(path), read_run_json(path.with_name("run.json"))
+    results, record = read_run_json(path), read_run_json(path.with_name(RECORD))
     missing = [key for key in ("study", "dataset", "arm", "method", "seed", "test") if key not in results]
     if missing:
         raise BadInput(f"{path} lacks {', '.join(missing)}: delete the run and run it again")

@@ -11,7 +11,8 @@ from baselines.errors import BadInput
 from experiments.reporting import columns
 from experiments.reporting.comparison import Comparison, against, best_against_second
 from experiments.reporting.repeats import Repeats
-from experiments.reporting.runs import Run, Study
+from experiments.reporting.runs import Run
+from experiments.reporting.study import Study
 from experiments.reporting.verdicts import Verdict, verdicts
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from baselines.errors import unknown_name
+from experiments.reporting.study import Study
 
 STUDIES = {
     "compare": "experiments.studies.compare",
@@ -30,50 +31,15 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyDefinition:
-    """A question put to data.
+class StudyDefinition(Study):
+    """A study as it is written here: what the report needs to know, and the settings that runs share.
 
     Attributes:
-        name: as on the command line.
-        question: what is asked, in a sentence.
-        arms: name -> nested settings of its runs; `method` is required, everything else has its default.
-        baseline: the arm that the others are tested against.
-        columns: the metrics of the main table.
-        x: what the curves vary, in words; the horizontal axis of their plots. None = there are no curves.
-        curves: name -> its arms, each with its place on the axis: a number, or a word where `x` has no scale. An arm
-            may lie on several curves; one on none is a reference, drawn as a level.
-        x_of: curve -> what it varies, where that is not `x`; an axis of its own.
-        plots: what is drawn, as (vertical, horizontal): a metric against what curves vary or against another
-            metric. Empty = accuracy and tail accuracy against `x`, accuracy against coverage and against tail accuracy.
-        floor: arms with less than this share of the best on the vertical metric are left out where metrics are drawn
-            against each other, so that the others can be told apart; the caption names them.
-        rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
-            curves where it lies on one. Empty = the baseline alone.
-        judged_by: the metrics of these words.
-        frontier: name -> arms that differ in how many vectors a user has. The report says how much higher those of the
-            first name lie than each of the others at equally many vectors, on the metrics of `judged_by`.
-        choices: name -> arms of which one would be taken for a log, such as one K. The report says which of them
-            validation chooses, and how far from it on test the arms of `own` are; of the first name also how far every
-            arm is on every log from what is chosen there.
-        own: arms that are held against what is chosen. Empty = the baseline alone.
         common: settings of all arms, as far as an arm's method knows them.
     """
 
-    name: str
-    question: str
-    arms: Mapping[str, Mapping[str, Any]]
-    baseline: str
-    columns: tuple[str, ...] = COLUMNS
-    x: str | None = None
-    curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
-    x_of: Mapping[str, str] = field(default_factory=dict)
-    plots: tuple[tuple[str, str], ...] = ()
-    floor: float = 0.0
-    rivals: tuple[str, ...] = ()
-    judged_by: tuple[str, ...] = ("recall@20", "recall@50")
-    frontier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    own: tuple[str, ...] = ()
+    columns: Sequence[str] = COLUMNS
+    judged_by: Sequence[str] = ("recall@20", "recall@50")
     common: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -25,8 +25,7 @@ from experiments.evaluation.metrics import NOVEL, PER_LIST
 from experiments.files import read_run_json, write_json
 from experiments.methods import resolve_device
 from experiments.registry import find_method
-from experiments.reporting.runs import PARTIAL, REFUSED
-from experiments.run_folder import CONFIG, MODEL, RECORD, finished_results
+from experiments.run_folder import CONFIG, MODEL, PARTIAL, RECORD, REFUSED, finished_results
 from experiments.run_record import code_version
 from experiments.runs import Workbench, execute, prepare
 from experiments.settings import flatten, nest

@@ -12,7 +12,8 @@ from fabricated_runs import fabricate_run
 from experiments.reporting.answers import answers
 from experiments.reporting.choice import against_chosen, behind_chosen, chosen
 from experiments.reporting.publish import keep, publish
-from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.runs import load_runs
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 
 ARMS = ("k1", "k3", "heuristic", "ours")

@@ -11,8 +11,9 @@ from fabricated_runs import fabricate_run
 from experiments.reporting.frontier import frontier
 from experiments.reporting.publish import keep
 from experiments.reporting.repeats import Repeats
-from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.runs import load_runs
 from experiments.reporting.stability import between_seeds
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Cell
 

@@ -15,7 +15,8 @@ from baselines.errors import BadInput
 from experiments.reporting import report
 from experiments.reporting.publish import keep, publish
 from experiments.reporting.report import main_table, write_report
-from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.runs import load_runs
+from experiments.reporting.study import Study
 from experiments.studies.definition import find_study
 
 

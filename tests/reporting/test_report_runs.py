@@ -10,7 +10,8 @@ import pytest
 from fabricated_runs import PROTOCOL, fabricate_run, fabricate_study
 
 from baselines.errors import BadInput
-from experiments.reporting.runs import Study, load_runs, unfinished
+from experiments.reporting.runs import load_runs, unfinished
+from experiments.reporting.study import Study
 
 
 def test_runs_come_by_dataset_arm_and_seed(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from fabricated_runs import fabricate_definition, fabricate_study
 
 from experiments.reporting.plots import draw
-from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.runs import load_runs
 from experiments.reporting.series import GREY, colors_of, references_of, series_of
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.studies.definition import find_study
 

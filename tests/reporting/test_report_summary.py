@@ -14,7 +14,8 @@ from baselines.errors import BadInput
 from experiments.evaluation.significance import holm
 from experiments.reporting import tables
 from experiments.reporting.report import main_table
-from experiments.reporting.runs import Run, Study, load_runs
+from experiments.reporting.runs import Run, load_runs
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Cell
 

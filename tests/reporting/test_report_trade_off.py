@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from fabricated_runs import fabricate_study
 
-from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.runs import load_runs
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.trade_off import trade_off
 

@@ -10,7 +10,8 @@ from fabricated_runs import fabricate_definition, fabricate_run
 
 from experiments.reporting.comparison import Comparison
 from experiments.reporting.repeats import Repeats
-from experiments.reporting.runs import Study, load_runs
+from experiments.reporting.runs import load_runs
+from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.verdicts import Verdict, verdicts
 from experiments.studies.definition import StudyDefinition, find_study
