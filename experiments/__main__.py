@@ -15,7 +15,7 @@ VERBS = {
     "tune": "search a method's settings on validation users",
     "study": "run a question's arms x seeds on a dataset, and report",
     "report": "run directories -> tables and plots",
-    "bench": "measure speed: evaluation, training",
+    "bench": "measure speed: evaluation, training, clustering, routing, sampling",
     "doctor": "look whether this machine is ready",
 }
 

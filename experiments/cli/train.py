@@ -10,6 +10,7 @@ from typing import Any
 from baselines.errors import BadInput
 from experiments.cli.arguments import parse_run
 from experiments.cli.output import add_format, say, show
+from experiments.studies.definition import COLUMNS
 
 _OWN = ("out", "resume", "format")
 
@@ -30,8 +31,9 @@ def run(arguments: Sequence[str]) -> int:
 
         command = shlex.join(["adaptive-mi", "train", *arguments])
         results = execute(config, settings, Workbench.of(load_dataset(config.data)), out, command=command)
-    show(run_table(results), namespace.format)
-    say(f"\nRun: {out}")
+    table = run_table(results, only=COLUMNS)
+    show(table, namespace.format)
+    say(f"\nRun: {out} ({len(table.rows)} of {len(results['test'])} metrics; 'adaptive-mi evaluate {out}' shows all)")
     return 0
 
 

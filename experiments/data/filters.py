@@ -25,9 +25,10 @@ def kept_rows(log: InteractionLog, protocol: ProtocolConfig) -> NDArray[np.bool_
     keep = rounds(log, protocol.min_item_interactions, protocol.min_user_interactions)
     if not keep.any():
         raise BadInput(
-            f"the {protocol.filter} filter leaves nothing of {len(log):,} behaviours: lower min_item_interactions "
-            f"(now {protocol.min_item_interactions}) or min_user_interactions (now {protocol.min_user_interactions}), "
-            "or use filter=none"
+            f"the {protocol.filter} filter leaves nothing of {len(log):,} behaviours: lower "
+            f"--data.protocol.min_item_interactions (now {protocol.min_item_interactions}) or "
+            f"--data.protocol.min_user_interactions (now {protocol.min_user_interactions}), or say "
+            "--data.protocol.filter none"
         )
     return keep
 

@@ -15,6 +15,7 @@ import pytest
 from command_line import BRIEF, SMALL, Command, Runs
 
 from experiments.registry import METHODS
+from experiments.studies.definition import COLUMNS
 
 RUN_FILES = {"config.yaml", "run.json", "results.json", "per_user.npz", "model"}
 
@@ -28,8 +29,9 @@ def test_training_prints_the_table_and_says_where_the_run_lies(command: Command,
     assert said.status == 0
     table = json.loads(said.out)
     results = read(tmp_path / "run/results.json")
-    assert {row["metric"]: row["test"] for row in table["rows"]} == results["test"]
-    assert said.err == f"\nRun: {tmp_path / 'run'}\n"
+    shown = {row["metric"]: row["test"] for row in table["rows"]}
+    assert shown == {metric: results["test"][metric] for metric in COLUMNS}
+    assert f"\nRun: {tmp_path / 'run'} (8 of {len(results['test'])} metrics; " in said.err
     assert {path.name for path in (tmp_path / "run").iterdir()} == RUN_FILES | {"metrics.jsonl"}
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

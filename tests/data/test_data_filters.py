@@ -61,7 +61,7 @@ def test_no_filter_keeps_every_row():
 
 @pytest.mark.parametrize("name", ["comirec", "k_core"])
 def test_a_filter_that_leaves_nothing_says_which_number_to_lower(name):
-    with pytest.raises(BadInput, match="lower min_item_interactions"):
+    with pytest.raises(BadInput, match=r"lower --data\.protocol\.min_item_interactions"):
         kept_rows(log_of([(0, 0), (1, 1)]), ProtocolConfig(filter=name))
 
 

@@ -58,11 +58,11 @@ def identifiers(column: Any, what: str, id_type: str, place: Place) -> EncodedId
     if id_type == "auto":
         share = pc.fill_null(integer, False).to_numpy(zero_copy_only=False)[code].mean() if len(code) else 1.0
         decimal = pc.match_substring_regex(values, DECIMAL)
-        mend = "say `id_type: token` if it is a name and not a number"
+        mend = "say --data.reader.id_type token if it is a name and not a number"
         _demand(pc.invert(decimal), code, values, place, f"the {what} id must be a whole number: {mend}")
         id_type = "integer" if share >= 0.5 else "token"
     else:
-        mend = "this column was declared `id_type: integer`"
+        mend = "this column was declared --data.reader.id_type integer"
     if id_type == "token":
         short = pc.less_equal(length, LONGEST_ID)
         _demand(short, code, values, place, f"the {what} id exceeds {LONGEST_ID} characters")

@@ -104,7 +104,8 @@ def require_column(role: str, names: Sequence[str], chosen: str | None, path: Pa
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
         raise BadInput(
             f"{path} has no {role} column: found {shown}{hint}; "
-            f"say which it is with `{role}_column`, or name the columns with `names` if the file has no header"
+            f"say which it is with --data.reader.{role}_column, or name the columns with --data.reader.names if the "
+            "file has no header"
         )
     return found
 
@@ -121,7 +122,7 @@ def _rows(table: Delimited, names: Sequence[str], options: ReaderConfig, catalog
     if time is None and position is None and not options.order_only:
         raise BadInput(
             f"{table.path} has neither a time nor a position column: found {', '.join(names)}; say which it is with "
-            "`time_column`, or set `order_only` if the rows are in order of time"
+            "--data.reader.time_column, or set --data.reader.order_only true if the rows are in order of time"
         )
     roles = [f for f in (user, item, time, position, rating) if f is not None]
     read: dict[int, Any] = dict(zip(roles, table.columns(roles), strict=True))
