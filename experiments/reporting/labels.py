@@ -46,39 +46,34 @@ def beside_points(axes: Any, labels: Sequence[Label]) -> None:
 
     Greedy, in the order given; a text far from its point gets a thin leader. Limits of the axes must be final.
     """
-    canvas = axes.figure.canvas
-    canvas.draw()
+    axes.figure.draw_without_rendering()
     pixels_per_point = axes.figure.dpi / 72
-    frame = axes.get_window_extent()
-    taken: list[tuple[float, float, float, float]] = []
+    offsets = pixels_per_point * np.array([(dx, dy) for dx, dy, _ in _PLACES])
+    facing_left = np.array([side == "left" for *_, side in _PLACES])[:, None]
+    frame = axes.get_window_extent().extents
+    taken: list[NDArray[np.float64]] = []
     for point in labels:
         x, y = axes.transData.transform((point.x, point.y))
         right, up = axes.transData.transform((point.x + point.across, point.y + point.up))
         across, up = max(right - x, RADIUS), max(up - y, RADIUS)
-        taken += [(x - across, y - RADIUS, x + across, y + RADIUS), (x - RADIUS, y - up, x + RADIUS, y + up)]
+        taken.append(np.array([x - across, y - RADIUS, x + across, y + RADIUS]))
+        taken.append(np.array([x - RADIUS, y - up, x + RADIUS, y + up]))
     for point in (label for label in labels if label.text):
         at = (point.x, point.y)
         text = axes.annotate(
             point.text, at, (0, 0), textcoords="offset points", va="center", fontsize=9, color=point.color
         )
-        best: tuple[float, tuple[float, float, str], tuple[float, float, float, float]] | None = None
-        for cost, (dx, dy, side) in enumerate(_PLACES):
-            text.set_position((dx, dy))
-            text.set_ha(side)
-            box = text.get_window_extent(canvas.get_renderer())
-            corners = (box.x0, box.y0, box.x1, box.y1)
-            outside = max(0.0, frame.x0 - box.x0) + max(0.0, box.x1 - frame.x1)
-            outside += max(0.0, frame.y0 - box.y0) + max(0.0, box.y1 - frame.y1)
-            total = cost + 20 * outside + sum(_overlap(corners, other) for other in taken)
-            if best is None or total < best[0]:
-                best = (total, (dx, dy, side), corners)
-        assert best is not None
-        _, (dx, dy, side), corners = best
+        measured = text.get_window_extent(axes.figure.canvas.get_renderer())  # at the point, to its right
+        to_the_left = measured.extents - np.array([measured.width, 0, measured.width, 0])
+        boxes = np.where(facing_left, measured.extents, to_the_left) + np.tile(offsets, 2)  # [places, 4]
+        outside = np.maximum(0, frame[:2] - boxes[:, :2]).sum(1) + np.maximum(0, boxes[:, 2:] - frame[2:]).sum(1)
+        best = int((np.arange(len(_PLACES)) + 20 * outside + _overlap(boxes, np.array(taken))).argmin())
+        dx, dy, side = _PLACES[best]
         text.set_position((dx, dy))
         text.set_ha(side)
-        taken.append(corners)
+        taken.append(boxes[best])
         if abs(dy) > 12 or abs(dx) > 12:
-            tip = np.asarray(axes.transData.transform(at)) + np.array([dx, dy]) * pixels_per_point
+            tip = np.asarray(axes.transData.transform(at)) + offsets[best]
             end = axes.transData.inverted().transform(tip)
             line = {"color": point.color, "linewidth": 0.5, "alpha": 0.7}
             axes.plot([point.x, end[0]], [point.y, end[1]], **line, scalex=False, scaley=False, zorder=1)
@@ -131,8 +126,8 @@ def spread_apart(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]
     return result
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
-    """Area in pixels that two boxes (x0, y0, x1, y1) share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0.0, width) * max(0.0, height)
+def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area in pixels that each of `boxes` [P, 4] (x0, y0, x1, y1) shares with `others` [T, 4], in all, [P]."""
+    shared = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])
+    areas: NDArray[np.float64] = np.maximum(0, shared).prod(-1).sum(1)
+    return areas

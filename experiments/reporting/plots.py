@@ -73,7 +73,7 @@ def _curves(summary: Summary, dataset: str, metric: str, series: Sequence[Series
     axes.grid(axis="x", visible=False)
     axes.set(xlabel=x, ylabel=metric)
     axes.set_title(f"{metric} against {x} on {dataset}")
-    made.canvas.draw()
+    made.draw_without_rendering()
     right_of_axes(axes, *zip(*ends, strict=True))
     caption = f"{metric} against {x} on {dataset}: bars are one standard deviation over seeds; dotted: other arms."
     yield save(made, folder, f"{metric}-by-{x}-{dataset}", caption, dataset)

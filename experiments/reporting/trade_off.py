@@ -46,7 +46,6 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
         axes.locator_params(axis="x", nbins=6)
         axes.set(xlabel=horizontal, ylabel=vertical)
         axes.set_title(f"{vertical} against {horizontal} on {dataset}", fontsize=10)
-        made.canvas.draw()
         beside_points(axes, labels)
     caption = " and ".join(f"{vertical} against {horizontal}" for vertical, horizontal in pairs) + f" on {dataset}"
     if all(better(metric) > 0 for pair in pairs for metric in pair):
