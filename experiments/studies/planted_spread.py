@@ -12,7 +12,7 @@ The spread is a setting of the data, so each world is a dataset of its own:
     ... --data.synthetic.name spread_2 --data.synthetic.interest_weights [0,1,0,0,0,1]
     ... --data.synthetic.name spread_3 --data.synthetic.interest_weights [1,0,0,0,0,0,1]
 
-and the report tells, for each, the gain over the preset K that is best on validation. Cost: to be filled in.
+and the report tells, for each, the gain over the preset K that is best on validation. It has not been run yet.
 """
 
 from typing import Any

@@ -124,6 +124,18 @@ def test_every_verb_prints_every_format(command: Command, copied: Runs, form: st
         assert not said.out.endswith("\n\n")
 
 
+FLAGS = {
+    ("--keep=kept", "--out=x"): "--out is the place of one report",
+    ("--document=d.md", "--out=x"): "--out is the place of one report",
+    ("--readme=r.md",): "--readme goes with --document",
+}
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+def test_flags_of_another_kind_of_report_are_refused(command: Command, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    assert FLAGS[flags] in command("report", tmp_path, *flags).error
+
+
 def test_a_report_of_one_run_and_of_a_folder_of_runs(command: Command, finished: Runs, tmp_path: Path) -> None:
     one = command("report", finished("ease"), "--out", tmp_path / "r1")
     assert "| ease " in one.out

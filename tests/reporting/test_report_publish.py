@@ -154,6 +154,17 @@ def test_a_refused_arm_is_remembered(tmp_path: Path) -> None:
     assert "ease on toy: too many items" in text
 
 
+def test_a_refusal_is_forgotten_once_the_arm_has_run(tmp_path: Path) -> None:
+    study = fabricate_study(tmp_path / "runs" / "s")
+    refusal = study / "toy" / "item_knn" / "refused.json"
+    refusal.write_text(json.dumps({"reason": "too many items"}))
+    keep(study, tmp_path / "results")
+    assert (tmp_path / "results/s/toy/item_knn/refused.json").exists()  # of one seed, say
+    refusal.unlink()
+    keep(study, tmp_path / "results")
+    assert not (tmp_path / "results/s/toy/item_knn/refused.json").exists()
+
+
 def test_readme_gets_the_tables_it_has_blocks_for_and_the_document_gets_all(tmp_path: Path) -> None:
     for name in ("compare", "k_sensitivity"):
         keep(fabricate_study(tmp_path / "runs" / name), tmp_path / "results")
