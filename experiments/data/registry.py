@@ -47,6 +47,9 @@ class RegisteredDataset:
     homepage: str
     """Where the publisher keeps it."""
 
+    cut: str | None = None
+    """The public preprocessed copy that was used here, owner/repository on GitHub and files; None = the publisher's."""
+
     url: str | None = None
     """Zip archive with one folder that `read_log` reads, where the publisher allows to fetch it; else None."""
 
@@ -54,20 +57,23 @@ class RegisteredDataset:
     """`algorithm:hexadecimal` of the archive."""
 
 
-def _amazon(cut: str, users: int, items: int, interactions: int, time: bool, categories: bool) -> RegisteredDataset:
+def _amazon(
+    what: str, users: int, items: int, interactions: int, time: bool, categories: bool, cut: str
+) -> RegisteredDataset:
     return RegisteredDataset(
-        description=f"Amazon reviews 2014, {cut}, 5-core",
+        description=f"Amazon reviews 2014, {what}, 5-core",
         users=users,
         items=items,
         interactions=interactions,
         has_time=time,
         has_categories=categories,
         homepage="https://jmcauley.ucsd.edu/data/amazon/",
+        cut=cut,
     )
 
 
 def _sessions(
-    what: str, users: int, items: int, interactions: int, categories: bool, homepage: str
+    what: str, users: int, items: int, interactions: int, categories: bool, homepage: str, cut: str
 ) -> RegisteredDataset:
     return RegisteredDataset(
         description=f"{what}; one session stands for one user",
@@ -77,6 +83,7 @@ def _sessions(
         has_time=False,
         has_categories=categories,
         homepage=homepage,
+        cut=cut,
     )
 
 
@@ -98,6 +105,7 @@ DATASETS: Mapping[str, RegisteredDataset] = {
         has_time=False,
         has_categories=True,
         homepage="https://grouplens.org/datasets/movielens/1m/",
+        cut="WHUIR/DiffuRec: datasets/data/ml-1m/dataset.pkl, the order alone",
         url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
         checksum="md5:c4d9eecfca2ab87c1945afe126590906",
     ),
@@ -112,10 +120,22 @@ DATASETS: Mapping[str, RegisteredDataset] = {
         url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
         checksum="md5:0e33842e24a9c977be4e0107933c0723",
     ),
-    "amazon-beauty": _amazon("Beauty", 22_363, 12_101, 198_502, True, True),
-    "amazon-toys": _amazon("Toys and Games", 19_412, 11_924, 167_597, False, True),
-    "amazon-home": _amazon("Home and Kitchen", 66_519, 28_237, 551_682, False, False),
-    "amazon-musical-instruments": _amazon("Musical Instruments", 1_429, 900, 10_261, True, False),
+    "amazon-beauty": _amazon(
+        *("Beauty", 22_363, 12_101, 198_502, True, True),
+        cut="aHuiWang/CIKM2020-S3Rec: data/Beauty.txt; times KingGugu/TiCoSeRec: data/Beauty/Beauty_time_org_rank.txt",
+    ),
+    "amazon-toys": _amazon(
+        *("Toys and Games", 19_412, 11_924, 167_597, False, True),
+        cut="aHuiWang/CIKM2020-S3Rec: data/Toys_and_Games.txt",
+    ),
+    "amazon-home": _amazon(
+        *("Home and Kitchen", 66_519, 28_237, 551_682, False, False),
+        cut="KingGugu/TiCoSeRec: data/Home/Home_item_org_rank.txt",
+    ),
+    "amazon-musical-instruments": _amazon(
+        *("Musical Instruments", 1_429, 900, 10_261, True, False),
+        cut="recohut/coldstart-recsys: data/DaRE/Musical_Instruments.zip",
+    ),
     "yelp2019": RegisteredDataset(
         description="Yelp reviews of 2019, 5-core",
         users=30_431,
@@ -124,6 +144,7 @@ DATASETS: Mapping[str, RegisteredDataset] = {
         has_time=True,
         has_categories=True,
         homepage="https://www.yelp.com/dataset",
+        cut="aHuiWang/CIKM2020-S3Rec: data/Yelp.txt; times KingGugu/TiCoSeRec: data/Yelp-A/Yelp_time_org_rank.txt",
     ),
     "gowalla-nyc": RegisteredDataset(
         description="Gowalla check-ins in New York City, unfiltered",
@@ -133,22 +154,27 @@ DATASETS: Mapping[str, RegisteredDataset] = {
         has_time=True,
         has_categories=False,
         homepage="https://snap.stanford.edu/data/loc-gowalla.html",
+        cut="rohitpandey13/academy: tutorials/geo-located-data/jupyter/notebooks/data/gowalla_events.csv.gz",
     ),
     "retailrocket-sessions": _sessions(
         *("RetailRocket clicks", 77_354, 25_280, 467_085, True),
         homepage="https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset",
+        cut="hohehohe0509/DSR-HK: datasets/RetailRocket",
     ),
     "tmall-sessions": _sessions(
         *("Tmall (IJCAI-15) behaviours", 65_809, 39_761, 439_987, True),
         homepage="https://tianchi.aliyun.com/dataset/140281",
+        cut="hohehohe0509/DSR-HK: datasets/Tmall",
     ),
     "diginetica-sessions": _sessions(
         *("Diginetica (CIKM Cup 2016) clicks", 202_633, 43_097, 982_961, False),
         homepage="https://competitions.codalab.org/competitions/11161",
+        cut="CCIIPLab/GCE-GNN: datasets/diginetica",
     ),
     "nowplaying-sessions": _sessions(
         *("#nowplaying songs listened to", 142_556, 60_416, 1_057_684, False),
         homepage="https://dbis-nowplaying.uibk.ac.at/",
+        cut="CCIIPLab/GCE-GNN: datasets/Nowplaying",
     ),
 }
 
@@ -182,7 +208,8 @@ def locate(
     if dataset.url is None:
         roots = " or ".join(str(root) for root in search_path(data_root))
         raise BadInput(
-            f"dataset '{name_or_path}' is not in {roots}: fetch it from {dataset.homepage}, then convert it with "
+            f"dataset '{name_or_path}' is not in {roots}: fetch it from {dataset.homepage} (what was used here is the "
+            f"copy of {dataset.cut}), bring it into a format that is read, one row per behaviour, then convert it with "
             f"`adaptive-mi data prepare --data FILE --out {search_path(data_root)[0] / name_or_path}`"
         )
     return _download(name_or_path, dataset.url, dataset.checksum)
