@@ -110,7 +110,7 @@ def test_an_existing_path_wins_then_the_data_root_then_the_environment_then_the_
         ("yelp2018", "unknown dataset 'yelp2018': did you mean 'yelp2019'"),
         ("data/nothing", "no such file or folder: data/nothing"),
         ("nothing.csv", "no such file or folder: nothing.csv"),
-        ("yelp2019", "is not in .*: fetch it from https://www.yelp.com/dataset .*CIKM2020-S3Rec.*adaptive-mi data prepare"),
+        ("yelp2019", "is not in .*: fetch it from https://www.yelp.com/dataset .*S3Rec.*adaptive-mi data prepare"),
         ("synthetic", "generated, not read"),
     ],
 )
