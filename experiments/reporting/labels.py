@@ -63,11 +63,12 @@ def beside_points(axes: Any, labels: Sequence[Label]) -> None:
         text = axes.annotate(
             point.text, at, (0, 0), textcoords="offset points", va="center", fontsize=9, color=point.color
         )
+        text.set_in_layout(False)  # or the axes would shrink under the texts that are measured already
         measured = text.get_window_extent(axes.figure.canvas.get_renderer())  # at the point, to its right
         to_the_left = measured.extents - np.array([measured.width, 0, measured.width, 0])
         boxes = np.where(facing_left, measured.extents, to_the_left) + np.tile(offsets, 2)  # [places, 4]
         outside = np.maximum(0, frame[:2] - boxes[:, :2]).sum(1) + np.maximum(0, boxes[:, 2:] - frame[2:]).sum(1)
-        best = int((np.arange(len(_PLACES)) + 20 * outside + _overlap(boxes, np.array(taken))).argmin())
+        best = int((np.arange(len(_PLACES)) + 200 * outside + _overlap(boxes, np.array(taken))).argmin())
         dx, dy, side = _PLACES[best]
         text.set_position((dx, dy))
         text.set_ha(side)

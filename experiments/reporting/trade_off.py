@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.reporting.canvas import Plot, figure, save
 from experiments.reporting.columns import better
@@ -26,6 +27,7 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
     curves = [one for one in curves if one.arms]
     inside = {arm.arm: f"{x:g}" for one in curves for arm, x in zip(one.arms, one.x, strict=True)}
     names = dict.fromkeys(inside, "") | {one.arms[-1].arm: one.label for one in curves}
+    written: list[tuple[Any, list[Label]]] = []
     for axes, (vertical, horizontal) in zip(panels, pairs, strict=True):
         labels: list[Label] = []
         for arm in arms:
@@ -46,6 +48,8 @@ def trade_off(summary: Summary, dataset: str, pairs: Sequence[tuple[str, str]], 
         axes.locator_params(axis="x", nbins=6)
         axes.set(xlabel=horizontal, ylabel=vertical)
         axes.set_title(f"{vertical} against {horizontal} on {dataset}", fontsize=10)
+        written.append((axes, labels))
+    for axes, labels in written:  # when all axes are as they will be
         beside_points(axes, labels)
     caption = " and ".join(f"{vertical} against {horizontal}" for vertical, horizontal in pairs) + f" on {dataset}"
     if all(better(metric) > 0 for pair in pairs for metric in pair):
