@@ -150,7 +150,8 @@ def test_offline_files_lie_in_the_run_directory_and_nothing_is_said(finished: Ru
     said = Apart(tmp_path / "here", *TRAIN, f"--out={tmp_path}/elsewhere/run", code=quiet).end()
     assert said.status == 0, said.err
     assert said.out.startswith("**comirec_sa on synthetic")
-    assert said.err == f"\nRun: {tmp_path}/elsewhere/run\n"
+    assert said.err.startswith(f"\nRun: {tmp_path}/elsewhere/run (")
+    assert said.err.count("\n") == 2
     assert not any((tmp_path / "here").iterdir())
     run = tmp_path / "elsewhere/run"
     assert [path.name for path in run.parent.iterdir()] == ["run"]

@@ -24,7 +24,9 @@ def test_a_run_reranks_what_a_finished_run_can_be_asked_to(
     command: Command, finished: Runs, tmp_path: Path, method: str
 ) -> None:
     brief = BRIEF if method == "comirec_sa" else []
-    trained = table(command, "train", f"--method={method}", *SMALL, *brief, *VARIED, f"--out={tmp_path / 'run'}")
+    shown = table(command, "train", f"--method={method}", *SMALL, *brief, *VARIED, f"--out={tmp_path / 'run'}")
+    trained = json.loads((tmp_path / "run/results.json").read_text())["test"]
+    assert shown.items() <= trained.items()
     plain = finished(method)
     assert table(command, "evaluate", plain, *VARIED) == trained
     assert table(command, "evaluate", tmp_path / "run") == trained

@@ -30,7 +30,9 @@ def test_a_run_serves_as_a_finished_run_can_be_asked_to_and_is_trained_as_withou
     command: Command, finished: Runs, tmp_path: Path, otherwise: str
 ) -> None:
     run, plain = tmp_path / "run", finished("comirec_sa")
-    trained = table(command, "train", "--method=comirec_sa", *SMALL, *BRIEF, *OTHERWISE[otherwise], f"--out={run}")
+    shown = table(command, "train", "--method=comirec_sa", *SMALL, *BRIEF, *OTHERWISE[otherwise], f"--out={run}")
+    trained = json.loads((run / "results.json").read_text())["test"]
+    assert shown.items() <= trained.items()
     for name in ("metrics.jsonl", "model/model.safetensors"):
         assert (run / name).read_bytes() == (plain / name).read_bytes()
     assert table(command, "evaluate", plain, *OTHERWISE[otherwise]) == trained
