@@ -12,6 +12,7 @@ import pytest
 from command_line import BRIEF, SMALL, Apart, Command, Runs
 
 from baselines.errors import BadInput
+from experiments.studies.definition import COLUMNS
 from experiments.tracking import Mirror, TrackingConfig, automatic_mode
 
 TRAIN = ["train", "--method=comirec_sa", *[flag for flag in SMALL if "tracking" not in flag], *BRIEF]
@@ -150,10 +151,10 @@ def test_offline_files_lie_in_the_run_directory_and_nothing_is_said(finished: Ru
     said = Apart(tmp_path / "here", *TRAIN, f"--out={tmp_path}/elsewhere/run", code=quiet).end()
     assert said.status == 0, said.err
     assert said.out.startswith("**comirec_sa on synthetic")
-    assert said.err.startswith(f"\nRun: {tmp_path}/elsewhere/run (")
-    assert said.err.count("\n") == 2
-    assert not any((tmp_path / "here").iterdir())
     run = tmp_path / "elsewhere/run"
+    of_all = f"{len(COLUMNS)} of {len(results(run)['test'])} metrics; 'adaptive-mi evaluate {run}' shows all"
+    assert said.err == f"\nRun: {run} ({of_all})\n"
+    assert not any((tmp_path / "here").iterdir())
     assert [path.name for path in run.parent.iterdir()] == ["run"]
     (mirrored,) = run.glob("wandb/offline-run-*/run-*.wandb")
     assert mirrored.stat().st_size > 0

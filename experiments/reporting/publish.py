@@ -52,10 +52,8 @@ def keep(folder: Path, results: Path) -> int:
     target.mkdir(parents=True, exist_ok=True)
     if (folder / "study.json").exists():
         shutil.copyfile(folder / "study.json", target / "study.json")
-    for run in runs:
-        (target / run.dataset / run.arm / REFUSED).unlink(
-            missing_ok=True
-        )  # of former times; where it holds, it follows
+    for run in runs:  # what was refused in former times; where it still is, it follows
+        (target / run.dataset / run.arm / REFUSED).unlink(missing_ok=True)
     for path in folder.rglob(REFUSED):
         replica = target / path.relative_to(folder)
         replica.parent.mkdir(parents=True, exist_ok=True)
