@@ -160,7 +160,8 @@ def _disperse_all(vectors, starts, joined, labels, finest, dispersions):  # type
         first, n, K = starts[user], starts[user + 1] - starts[user], finest[user]
         if n < 2:
             continue
-        own[:n] = labels[first : first + n]
+        for i in range(n):
+            own[i] = labels[first + i]
         total[:K], size[:K] = 0.0, 0.0
         for i in range(n):
             _add(vectors[first + i], total[own[i]])

@@ -73,10 +73,14 @@ def _link_all(vectors, starts, longest, ward, heights, joined):  # type: ignore[
         distance = cells[: padded * padded].reshape(padded, padded)  # contiguous, or no inner loop is vectorised
         _distances(vectors[first : first + n], distance)
         _chain(distance, n, ward, size[:padded], chain, pair, height)
-        order = np.argsort(height[: n - 1], kind="mergesort")  # stable: equal heights in the order of the chain
-        for t in range(n - 1):
-            heights[first + t] = height[order[t]]
-            joined[first + t, 0], joined[first + t, 1] = pair[order[t], 0], pair[order[t], 1]
+        for t in range(n - 1):  # into ascending order, equal heights in the order of the chain
+            place = first + t
+            while place > first and heights[place - 1] > height[t]:
+                heights[place] = heights[place - 1]
+                joined[place, 0], joined[place, 1] = joined[place - 1, 0], joined[place - 1, 1]
+                place -= 1
+            heights[place] = height[t]
+            joined[place, 0], joined[place, 1] = pair[t, 0], pair[t, 1]
         heights[first + n - 1] = np.inf
 
 

@@ -97,7 +97,8 @@ def _score_all(vectors, starts, joined, labels, finest, scores):  # type: ignore
         if K < 2:
             continue
         padded = (n + _LANES - 1) // _LANES * _LANES
-        own[:n], own[n:padded] = labels[first : first + n], -1
+        for i in range(padded):
+            own[i] = labels[first + i] if i < n else -1
         _sum_clusters(vectors[first : first + n], own, unit, total[:K], size[:K])
         for k in range(K):
             for i in range(n):

@@ -152,7 +152,8 @@ def _core_distances(distance, m, k, nearest, core):  # type: ignore[no-untyped-d
     """core[j] = distance from j to its k-th nearest other: each row i is sunk into the k least seen so far."""
     nearest[:k] = np.inf
     for i in range(m):
-        core[:] = distance[i]
+        for j in range(len(core)):
+            core[j] = distance[i, j]
         core[i] = np.inf
         for r in range(k):
             kept = nearest[r, : len(core)]
@@ -160,14 +161,15 @@ def _core_distances(distance, m, k, nearest, core):  # type: ignore[no-untyped-d
                 new, old = core[j], kept[j]
                 kept[j] = min(new, old)
                 core[j] = max(new, old)
-    core[:] = nearest[k - 1, : len(core)]
+    for j in range(len(core)):
+        core[j] = nearest[k - 1, j]
 
 
 @njit(cache=True, nogil=True)
 def _visit(distance, core, m, reach, own, order, length):  # type: ignore[no-untyped-def]
     """Prim's algorithm on the bits of distances; whatever has been visited is out of reach."""
-    reach[:] = _FAR
-    own[:] = core
+    for j in range(len(core)):
+        reach[j], own[j] = _FAR, core[j]
     at = 0
     order[0], own[0] = 0, _FAR
     for place in range(1, m):

@@ -51,10 +51,9 @@ def choose(  # type: ignore[no-untyped-def]
         biased |= kind == TOP_M and bias[k] != 0
     most, longest = 1, 0
     for b in range(B):
-        n = 0
-        for i in range(L):
-            if mask[b, i]:
-                n = i + 1
+        n = L
+        while n > 0 and not mask[b, n - 1]:
+            n -= 1
         longest = max(longest, n)
         if n > H:
             continue
@@ -163,7 +162,8 @@ def _weigh(names, counts, n, opened, recency, own_recency, weight):  # type: ign
                 weights[i] = max(weights[i] - heaviest, _LEAST_LOG_WEIGHT)
             _exponentiate(weights[:n])
         else:
-            weights[:n] = weight[0, :n]
+            for i in range(n):
+                weights[i] = weight[0, i]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
@@ -190,8 +190,8 @@ def _top(logits, n, best, which, carried, name):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _softmax(logits, n, shares, total):  # type: ignore[no-untyped-def]
     """Shares [M, n] that sum to 1 over M; `total` [n] is overwritten."""
-    total[:n] = logits[0, :n]  # the largest, to begin with
-    for j in range(1, len(logits)):
+    total[:n] = _NEVER  # the largest, to begin with
+    for j in range(len(logits)):
         for i in range(n):
             total[i] = max(total[i], logits[j, i])
     for j in range(len(logits)):

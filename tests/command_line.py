@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.registry import METHODS
+
 SMALL = ["--data.synthetic.n_users=300", "--data.synthetic.n_items=200", "--tracking.mode=disabled"]
 """A log and a catalogue that a run is done with in a moment."""
 
@@ -40,6 +42,14 @@ class Said:
         assert self.out == ""
         return self.err
 
+
+ONE_OF_A_KIND = ("history_repeat", "ease", "comirec_sa", "adaptive", "diffusion_posterior")
+"""Methods that learn nothing, a matrix, K interests, interests by clusters, and a generator of them."""
+
+every_method_in_time = pytest.mark.parametrize(
+    "method", [name if name in ONE_OF_A_KIND else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
+)
+"""Laws try every method; the command line is tried with one of each kind, by `make test-slow` with all."""
 
 Command = Callable[..., Said]
 Runs = Callable[[str], Path]

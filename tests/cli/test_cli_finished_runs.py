@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import BRIEF, SMALL, Command, Runs
+from command_line import BRIEF, SMALL, Command, Runs, every_method_in_time
 
-from experiments.registry import METHODS
 from experiments.studies.definition import COLUMNS
 
 RUN_FILES = {"config.yaml", "run.json", "results.json", "per_user.npz", "model"}
@@ -36,7 +35,7 @@ def test_training_prints_the_table_and_says_where_the_run_lies(command: Command,
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method_in_time
 def test_evaluating_again_gives_the_same_numbers_to_the_last_bit(command: Command, finished: Runs, method: str) -> None:
     results = read(finished(method) / "results.json")
     said = command("evaluate", finished(method), "--format=json")
@@ -64,7 +63,7 @@ def test_evaluating_at_other_cutoffs_changes_what_is_asked_for_and_nothing_else(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method_in_time
 def test_recommendations_are_those_of_the_ranking_and_can_be_read(
     command: Command, finished: Runs, method: str
 ) -> None:
@@ -214,7 +213,7 @@ def test_what_is_no_run_is_said_to_be_none(command: Command, finished: Runs, tmp
     assert "not a run directory" in command("evaluate", finished("ease").parent).error
 
 
-def test_numbers_are_finite(finished: Runs) -> None:
-    for method in METHODS:
-        results = read(finished(method) / "results.json")
-        assert all(math.isfinite(value) for value in results["test"].values())
+@every_method_in_time
+def test_numbers_are_finite(finished: Runs, method: str) -> None:
+    results = read(finished(method) / "results.json")
+    assert all(math.isfinite(value) for value in results["test"].values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from command_line import Command, Runs
+from command_line import Command, Runs, every_method_in_time
 
 from experiments.cli.arguments import load_run
 from experiments.registry import METHODS
@@ -40,7 +40,7 @@ def test_what_is_printed_reloads_to_itself(command: Command, tmp_path: Path, met
     assert load_run(tmp_path / "printed.yaml").evaluation.metrics == ("recall", "live_k")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method_in_time
 def test_a_runs_config_is_what_print_config_says_and_makes_the_same_run(
     command: Command, finished: Runs, tmp_path: Path, method: str
 ) -> None:

@@ -42,32 +42,41 @@ def assert_same(one: Ranking, other: Ranking) -> None:
     np.testing.assert_array_equal(one.scores.view(np.uint32), other.scores.view(np.uint32))
 
 
+GARBAGE = (float("nan"), float("inf"), -float("inf"), 1e9)
+
+
+def garbage(n_slots: int) -> Tensor:
+    """Return what lies in slots [n_slots] that are dead: `GARBAGE`, by turns."""
+    return torch.tensor([GARBAGE[slot % len(GARBAGE)] for slot in range(n_slots)])
+
+
 class Disturbed(InterestExtractor):
     """An extractor with dead slots among its interests and garbage in all dead ones, all in another order."""
 
-    def __init__(self, inner: InterestExtractor, garbage: float, n_more: int = 3) -> None:
+    n_more = len(GARBAGE)
+
+    def __init__(self, inner: InterestExtractor) -> None:
         super().__init__()
-        self.inner, self.garbage, self.n_more = inner, garbage, n_more
+        self.inner = inner
         self.reads_undropped, self.reads_target = inner.reads_undropped, inner.reads_target
 
     def forward(self, history: Tensor, history_mask: Tensor, **more: Tensor) -> Interests:
         found: Interests = self.inner(history, history_mask, **more)
+        mask = torch.cat([found.mask, found.mask.new_zeros(len(found.mask), self.n_more)], 1)
+        K = mask.shape[1]
+        held, order = garbage(K), torch.randperm(K, generator=torch.Generator().manual_seed(1))
 
-        def with_garbage(values: Tensor, dim: int) -> Tensor:
+        def wider(values: Tensor, dim: int) -> Tensor:
             shape = list(values.shape)
             shape[dim] = self.n_more
-            return torch.cat([values, values.new_full(shape, self.garbage)], dim)
+            return torch.cat([values, values.new_zeros(shape)], dim)
 
-        mask = torch.cat([found.mask, found.mask.new_zeros(len(found.mask), self.n_more)], 1)
-        order = torch.randperm(mask.shape[1], generator=torch.Generator().manual_seed(1))
-        vectors = torch.where(mask[..., None], with_garbage(found.vectors, 1), self.garbage)[:, order]
-        log_weight = torch.where(mask, with_garbage(found.log_weight, 1), self.garbage)[:, order]
-        assignment = torch.cat([found.assignment, found.assignment.new_zeros(*history_mask.shape, self.n_more)], 2)
+        vectors = torch.where(mask[..., None], wider(found.vectors, 1), held[:, None])[:, order]
+        log_weight = torch.where(mask, wider(found.log_weight, 1), held)[:, order]
+        assignment = wider(found.assignment, 2)
         routing = None
         if found.routing is not None:  # of a dead slot it may hold anything, too
-            routing = torch.cat(
-                [found.routing, found.routing.new_full((*history_mask.shape, self.n_more), self.garbage)], 2
-            )
+            routing = torch.where(torch.arange(K) < K - self.n_more, wider(found.routing, 2), held)
             routing = routing[..., order].masked_fill(~history_mask[..., None], 0)
         told = found.penalties, routing, found.notes
         return Interests(vectors, mask[:, order], log_weight, assignment[..., order], *told)
