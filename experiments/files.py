@@ -7,9 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from baselines.errors import BadInput
 
 
 @contextmanager
@@ -43,21 +40,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write readable JSON atomically, keys in the order given; NaN becomes null."""
     write_text(path, json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_run_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object out of a run's folder.
-
-    Raises:
-        BadInput: it is not there, or is no JSON object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): delete the run and run it again.") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"{path} should hold a JSON object, found {type(value).__name__}")
-    return value
 
 
 def _without_nan(value: object) -> object:

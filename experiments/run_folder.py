@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from baselines.errors import BadInput
-from experiments.files import read_run_json, write_text
+from experiments.files import write_text
+from experiments.run_file import read_run_json
 
 CONFIG, RESULTS, RECORD = "config.yaml", "results.json", "run.json"
 CHECKPOINT, METRICS, MODEL = "state.pt", "metrics.jsonl", "model"

@@ -21,10 +21,11 @@ from experiments.data.splits import EvaluationUsers
 from experiments.evaluation.context import EvaluationContext, PlantedAssignment
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.evaluator import evaluate, quick
-from experiments.files import read_run_json, replacing, write_json, write_text
+from experiments.files import replacing, write_json, write_text
 from experiments.memory import peak_memory
 from experiments.methods import AnyMethod, fit_method, load_method, make_method, resolve_device, save_method
 from experiments.reporting.per_user import FILE as PER_USER
+from experiments.run_file import read_run_json
 from experiments.run_folder import CHECKPOINT, METRICS, MODEL, RECORD, RESULTS, claimed, linked, settings_digest
 from experiments.run_record import describe_code, describe_data
 from experiments.serving import served

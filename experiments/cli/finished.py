@@ -13,6 +13,7 @@ from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
 from experiments.methods import AnyMethod, load_method
 from experiments.reporting.runs import Run, load_runs
+from experiments.run_file import packed
 from experiments.run_folder import CONFIG, MODEL, settings_digest
 from experiments.runs import Workbench
 from experiments.serving import served
@@ -46,6 +47,11 @@ def open_run(folder: Path, data: str | None) -> FinishedRun:
     runs = load_runs(folder)
     if len(runs) != 1 or runs[0].folder.resolve() != folder.resolve():
         raise BadInput(f"{folder} is not a run directory but a folder of {len(runs)} runs; name one of them.")
+    if not (folder / CONFIG).exists() and packed(folder / CONFIG).exists():
+        raise BadInput(
+            f"{folder} is a kept copy, without a model: name the run itself, or train it again "
+            f"(gunzip -c {packed(folder / CONFIG)} > run.yaml; adaptive-mi train --config run.yaml --out NEW)."
+        )
     config = load_run(folder / CONFIG)
     if settings_digest(folder) != runs[0].record.get("settings"):
         raise BadInput(f"{folder / CONFIG} is not what the run was made with; restore the file, or train again.")

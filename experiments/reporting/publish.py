@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from experiments.reporting.runs import Run, load_runs
 from experiments.reporting.stability import LIVE_K
 from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
+from experiments.run_file import read_stored, stored, write_packed
 from experiments.run_folder import CONFIG, METRICS, RECORD, REFUSED, RESULTS
 
 _READ = (
@@ -45,10 +45,7 @@ def keep(folder: Path, results: Path) -> int:
     target = results / summary.study.name
     if target.resolve() == folder.resolve():
         raise BadInput(f"{folder} is what --keep {results} would write: name another folder, or the runs themselves")
-    metrics, tested = (
-        summary.metrics,
-        summary.tested,
-    )  # a column that no run holds is refused before anything is written
+    metrics, tested = summary.metrics, summary.tested  # what no run holds is refused before anything is written
     target.mkdir(parents=True, exist_ok=True)
     if (folder / "study.json").exists():
         shutil.copyfile(folder / "study.json", target / "study.json")
@@ -119,23 +116,16 @@ def _across(summary: Summary, metric: str) -> str:
 
 def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:
     """Write what is kept of one run: the columns of the table, by user those that are tested, and live K."""
-    learnt = _curve(run.folder)
-    settings = (run.folder / CONFIG).read_bytes() if (run.folder / CONFIG).exists() else None
+    as_they_stand = {
+        name: read_stored(path) for name in (CONFIG, METRICS) if (path := stored(run.folder / name)) is not None
+    }
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    if settings is not None:
-        (target / CONFIG).write_bytes(settings)
-    if learnt is not None:
-        (target / f"{METRICS}.gz").write_bytes(gzip.compress(learnt, mtime=0))
-    _write_compact_json(target / RECORD, run.record)
-    _write_compact_json(target / RESULTS, _shown(run, metrics))
+    for name, content in as_they_stand.items():
+        write_packed(target / name, content)
+    write_packed(target / RESULTS, _compact_json(_shown(run, metrics)).encode())
+    write_text(target / RECORD, _compact_json(run.record))  # plain: what was run, on what, at what cost
     write_compact(PerUser(run.folder), [*tested, LIVE_K], target)
-
-
-def _curve(folder: Path) -> bytes | None:
-    """Return metrics.jsonl, be it of a run or of a kept one."""
-    plain, packed = folder / METRICS, folder / f"{METRICS}.gz"
-    return plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes()) if packed.exists() else None
 
 
 def _shown(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
@@ -161,5 +151,5 @@ def _of_group(means: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any
     return {name: means[name] for name in dict.fromkeys(("n_users", *shown)) if name in means}
 
 
-def _write_compact_json(path: Path, value: object) -> None:
-    write_text(path, json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n")
+def _compact_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"

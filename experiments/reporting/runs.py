@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.errors import BadInput
-from experiments.files import read_run_json
 from experiments.reporting.per_user import PerUser
+from experiments.run_file import packed, read_run_json
 from experiments.run_folder import PARTIAL, RECORD, REFUSED, RESULTS
 
 
@@ -113,7 +113,8 @@ def load_runs(folder: Path) -> list[Run]:
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder: expected a run directory or a folder of run directories")
-    paths = [path for path in folder.rglob(RESULTS) if not _is_partial(path.parent, folder)]
+    found = (path for name in (RESULTS, packed(Path(RESULTS)).name) for path in folder.rglob(name))
+    paths = [path for path in found if not _is_partial(path.parent, folder)]
     if not paths:
         waiting = unfinished(folder)
         hint = f"; {waiting} unfinished, continue them with --resume" if waiting else ""

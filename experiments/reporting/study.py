@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.errors import BadInput
-from experiments.files import read_run_json
+from experiments.run_file import read_run_json
 
 if TYPE_CHECKING:
     from experiments.reporting.runs import Run

@@ -22,9 +22,10 @@ from experiments.data.dataset import Dataset
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, Segments
 from experiments.evaluation.metrics import NOVEL, PER_LIST
-from experiments.files import read_run_json, write_json
+from experiments.files import write_json
 from experiments.methods import resolve_device
 from experiments.registry import find_method
+from experiments.run_file import read_run_json
 from experiments.run_folder import CONFIG, MODEL, PARTIAL, RECORD, REFUSED, finished_results
 from experiments.run_record import code_version
 from experiments.runs import Workbench, execute, prepare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import math
@@ -211,6 +212,18 @@ def test_what_is_no_run_is_said_to_be_none(command: Command, finished: Runs, tmp
     assert "is not a folder" in command("evaluate", tmp_path / "nowhere").error
     assert "no finished run" in command("evaluate", tmp_path).error
     assert "not a run directory" in command("evaluate", finished("ease").parent).error
+
+
+def test_a_kept_copy_says_how_to_have_its_model_again(command: Command, copied: Runs, tmp_path: Path) -> None:
+    run = copied("comirec_sa")
+    assert command("report", run, "--keep", tmp_path / "results").status == 0
+    kept = next((tmp_path / "results").rglob("config.yaml.gz"))
+    said = command("evaluate", kept.parent).error
+    assert "is a kept copy, without a model" in said
+    assert f"(gunzip -c {kept} > run.yaml; adaptive-mi train --config run.yaml --out NEW)" in said
+    (tmp_path / "run.yaml").write_bytes(gzip.decompress(kept.read_bytes()))
+    assert command("train", "--config", tmp_path / "run.yaml", "--out", tmp_path / "again").status == 0
+    assert read(tmp_path / "again/results.json") == read(run / "results.json")
 
 
 @every_method_in_time

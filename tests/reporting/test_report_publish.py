@@ -49,7 +49,7 @@ def test_compact_copies_hold_no_lists_and_only_the_tables_metrics(tmp_path: Path
     study = fabricate_study(tmp_path / "runs" / "s", columns=["recall@20", "coverage@50"])
     keep(study, tmp_path / "results")
     for run in (tmp_path / "results" / "s" / "toy").glob("*/*"):
-        assert {path.name for path in run.iterdir()} == {"run.json", "results.json", "per_user.npz"}
+        assert {path.name for path in run.iterdir()} == {"run.json", "results.json.gz", "per_user.npz"}
         with np.load(run / "per_user.npz") as arrays:
             assert arrays["metrics"].tolist() == ["recall@20"]
 
@@ -92,10 +92,19 @@ def test_a_run_as_the_runner_writes_it_is_kept_with_its_settings_and_its_learnin
     keep(study, tmp_path / "results")
     kept = tmp_path / "results" / "s" / "toy" / "item_knn" / "0"
     assert {path.name for path in kept.iterdir()} == {
-        "config.yaml", "metrics.jsonl.gz", "run.json", "results.json", "per_user.npz",
+        "config.yaml.gz", "metrics.jsonl.gz", "run.json", "results.json.gz", "per_user.npz",
     }  # fmt: skip
-    assert (kept / "config.yaml").read_bytes() == (run / "config.yaml").read_bytes()
-    assert gzip.decompress((kept / "metrics.jsonl.gz").read_bytes()) == (run / "metrics.jsonl").read_bytes()
+    for name in ("config.yaml", "metrics.jsonl"):
+        assert gzip.decompress((kept / f"{name}.gz").read_bytes()) == (run / name).read_bytes()
+
+
+@pytest.mark.parametrize("left", [b"", b"not gzip", gzip.compress(b'{"study":')[:-9], gzip.compress(b'{"study":')])
+def test_a_damaged_kept_file_is_named(tmp_path: Path, left: bytes) -> None:
+    keep(fabricate_study(tmp_path / "runs" / "s", seeds=1), tmp_path / "results")
+    path = tmp_path / "results" / "s" / "toy" / "item_knn" / "0" / "results.json.gz"
+    path.write_bytes(left)
+    with pytest.raises(BadInput, match=f"cannot read {path}"):
+        load_runs(tmp_path / "results" / "s")
 
 
 def test_keeping_again_and_keeping_what_was_kept_change_no_byte(tmp_path: Path) -> None:
