@@ -20,21 +20,23 @@ def packed(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def stored(path: Path) -> Path | None:
-    """Return `path` if it is there, else its packed file if that is, else None."""
-    return next((candidate for candidate in (path, packed(path)) if candidate.exists()), None)
+def stored(path: Path) -> Path:
+    """Return where the file lies whose plain name is `path`: there, or packed; `path` where it is neither."""
+    return packed(path) if packed(path).exists() and not path.exists() else path
 
 
 def read_stored(path: Path) -> bytes:
-    """Return the content of a plain file, or what is packed in a file whose name says so.
+    """Return the content of the file whose plain name is `path`, be it plain or packed.
 
     Raises:
         OSError: it is not there, or is damaged.
     """
-    if path.suffix != SUFFIX:
-        return path.read_bytes()
+    place = stored(path)
+    content = place.read_bytes()
+    if place == path:
+        return content
     try:
-        return gzip.decompress(path.read_bytes())
+        return gzip.decompress(content)
     except (EOFError, zlib.error) as error:
         raise OSError(f"damaged gzip file: {error}") from error
 
@@ -46,7 +48,7 @@ def write_packed(path: Path, content: bytes) -> None:
 
 
 def read_run_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object out of a run's folder.
+    """Read a JSON object, plain or packed, out of a run's folder.
 
     Raises:
         BadInput: it is not there, or is no JSON object.
@@ -54,7 +56,7 @@ def read_run_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(read_stored(path))
     except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}): delete the run and run it again.") from error
+        raise BadInput(f"cannot read {stored(path)} ({error}): delete the run and run it again.") from error
     if not isinstance(value, dict):
-        raise BadInput(f"{path} should hold a JSON object, found {type(value).__name__}")
+        raise BadInput(f"{stored(path)} should hold a JSON object, found {type(value).__name__}")
     return value

@@ -16,7 +16,7 @@ import yaml
 
 from baselines.errors import BadInput
 from experiments.files import write_text
-from experiments.run_file import read_run_json
+from experiments.run_file import read_run_json, read_stored, stored
 
 CONFIG, RESULTS, RECORD = "config.yaml", "results.json", "run.json"
 CHECKPOINT, METRICS, MODEL = "state.pt", "metrics.jsonl", "model"
@@ -42,8 +42,9 @@ def finished_results(out: Path, settings: str, *, resume: bool) -> dict[str, Any
         check_settings(partial, settings)
     if not out.exists():
         return None
-    if not resume or not (out / RESULTS).is_file():
-        hint = "add --resume to keep it, " if (out / RESULTS).is_file() else ""
+    finished = stored(out / RESULTS).is_file()
+    if not resume or not finished:
+        hint = "add --resume to keep it, " if finished else ""
         raise BadInput(f"{out} exists already and is not overwritten; {hint}choose another --out, or remove it.")
     check_settings(out, settings)
     return read_run_json(out / RESULTS)
@@ -133,7 +134,7 @@ def check_settings(folder: Path, settings: str) -> None:
     A run that was made before a setting existed did what that setting's default does, and counts as having it.
     """
     try:
-        written = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        written = yaml.safe_load(read_stored(folder / CONFIG))
         theirs = _leaves(written)
     except (OSError, ValueError, yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{folder / CONFIG} cannot be read; remove {folder}, or choose another --out.") from error

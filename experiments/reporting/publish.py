@@ -116,9 +116,8 @@ def _across(summary: Summary, metric: str) -> str:
 
 def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str]) -> None:
     """Write what is kept of one run: the columns of the table, by user those that are tested, and live K."""
-    as_they_stand = {
-        name: read_stored(path) for name in (CONFIG, METRICS) if (path := stored(run.folder / name)) is not None
-    }
+    settings_and_curve = [name for name in (CONFIG, METRICS) if stored(run.folder / name).exists()]
+    as_they_stand = {name: read_stored(run.folder / name) for name in settings_and_curve}
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name, content in as_they_stand.items():

@@ -113,13 +113,13 @@ def load_runs(folder: Path) -> list[Run]:
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder: expected a run directory or a folder of run directories")
-    found = (path for name in (RESULTS, packed(Path(RESULTS)).name) for path in folder.rglob(name))
-    paths = [path for path in found if not _is_partial(path.parent, folder)]
-    if not paths:
+    found = {path.parent for name in (RESULTS, packed(Path(RESULTS)).name) for path in folder.rglob(name)}
+    places = [place for place in found if not _is_partial(place, folder)]
+    if not places:
         waiting = unfinished(folder)
         hint = f"; {waiting} unfinished, continue them with --resume" if waiting else ""
         raise BadInput(f"no finished run below {folder}: expected at least one {RESULTS}{hint}")
-    runs = sorted((_load(path) for path in paths), key=lambda run: (run.dataset, run.arm, run.seed))
+    runs = sorted((_load(place) for place in places), key=lambda run: (run.dataset, run.arm, run.seed))
     check_comparable(runs)
     return runs
 
@@ -173,11 +173,11 @@ def _is_partial(path: Path, root: Path) -> bool:
     return any(part.endswith(PARTIAL) for part in path.relative_to(root).parts)
 
 
-def _load(path: Path) -> Run:
-    results, record = read_run_json(path), read_run_json(path.with_name(RECORD))
+def _load(folder: Path) -> Run:
+    results, record = read_run_json(folder / RESULTS), read_run_json(folder / RECORD)
     missing = [key for key in ("study", "dataset", "arm", "method", "seed", "test") if key not in results]
     if missing:
-        raise BadInput(f"{path} lacks {', '.join(missing)}: delete the run and run it again")
+        raise BadInput(f"{folder / RESULTS} lacks {', '.join(missing)}: delete the run and run it again")
     if not isinstance(record.get("data"), Mapping):
-        raise BadInput(f"{path.with_name('run.json')} lacks 'data': delete the run and run it again")
-    return Run(path.parent, results, record)
+        raise BadInput(f"{folder / RECORD} lacks 'data': delete the run and run it again")
+    return Run(folder, results, record)

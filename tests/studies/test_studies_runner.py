@@ -17,6 +17,7 @@ from baselines.errors import BadInput
 from experiments.cli.overrides import parse_overrides
 from experiments.registry import find_method
 from experiments.reporting import report
+from experiments.reporting.publish import keep
 from experiments.studies.definition import StudyDefinition, find_study
 from experiments.studies.runner import plan
 
@@ -91,8 +92,12 @@ def test_a_finished_study_is_not_run_again(command: Command, done: Path) -> None
     assert times(done / "runs/similarity/synthetic") == before
 
 
-def test_more_seeds_keep_what_was_run(command: Command, done: Path, tmp_path: Path) -> None:
+def test_more_seeds_keep_what_was_run_and_what_was_kept_of_it(command: Command, done: Path, tmp_path: Path) -> None:
     shutil.copytree(done / "runs", tmp_path / "runs")
+    keep(done / "runs/similarity", tmp_path)
+    shutil.rmtree(tmp_path / "runs/similarity/synthetic/comirec_sa_dot_soft")
+    for name in ("comirec_sa_dot_soft", "test_users.npz"):
+        shutil.move(tmp_path / "similarity/synthetic" / name, tmp_path / "runs/similarity/synthetic")
     before = times(tmp_path / "runs/similarity/synthetic")
     said = command(*STUDY, "--resume", "--seeds=2", f"--out={tmp_path}/runs", "--format=json")
     assert said.status == 0
