@@ -1,8 +1,8 @@
-"""How many interests a user has: rules that look at nothing but the history's length, and a control by chance.
+"""How many interests a user has by chance: what any rule that looks at the behaviours must beat.
 
-What any rule that looks at the behaviours must beat. MIND's K_u = max(1, min(K, log2 n)) (Li et al., CIKM 2019, section
-3.3) brought its authors lower cost and no accuracy. And K drawn at random, as often as a rule finds each K among users
-of equally long histories, tells what of that rule's merit lies in whom it gives how many: all else is the same.
+K is drawn at random, as often as the rule finds each K among users of equally long histories. That tells what of the
+rule's merit lies in whom it gives how many: all else is the same. The other control is MIND's rule, which looks at the
+length alone (`baselines.extractors.mind.log_length`).
 
 B users, L the longest history, n behaviours of one user.
 """
@@ -15,12 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adaptive_mi.density import Floats, Ints
-
-
-def log_length(n_behaviours: Ints) -> Ints:
-    """MIND's rule, [B] int64: the whole part of log2 n, and at least 1."""
-    _, exponent = np.frexp(n_behaviours.astype(np.float64))  # n = f * 2^exponent, f in [1/2, 1): exact
-    return np.maximum(exponent.astype(np.int64) - 1, 1)
 
 
 class KByChance(nn.Module):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adaptive_mi.batched_hdbscan import batched_hdbscan
-from adaptive_mi.cardinality import KByChance, chance_of, log_length
+from adaptive_mi.cardinality import KByChance, chance_of
 from adaptive_mi.dendrogram import Dendrograms
 from adaptive_mi.density import NOISE, Floats, Ints, starts_of
 from adaptive_mi.gap_statistic import gap_k, uniform_reference
@@ -23,6 +23,7 @@ from adaptive_mi.linkage import LINKAGES, Linkage
 from adaptive_mi.noise import Noise, settle_noise
 from adaptive_mi.silhouette import silhouette_k
 from baselines.errors import require_number, unknown_name
+from baselines.extractors.mind import log_length
 
 Rule = Literal["distance", "fixed", "log_length", "by_chance", "silhouette", "gap", "hdbscan"]
 
@@ -109,7 +110,7 @@ class Clusterer(nn.Module):
         if self.rule == "fixed":
             return np.full(len(n), self.max_interests)
         if self.rule == "log_length":
-            return log_length(n)
+            return log_length(torch.from_numpy(n)).numpy()
         if self.rule == "silhouette":
             return silhouette_k(rows, trees, self.max_interests)
         if self.reference is not None:

@@ -34,7 +34,7 @@ from adaptive_mi.density import Floats, Ints, starts_of
 from adaptive_mi.linkage import ward_linkage
 from adaptive_mi.whole import BehaviourWeight
 from baselines.errors import require_number
-from baselines.interests import InterestExtractor, Interests, pack, recency_rank, scatter
+from baselines.interests import InterestExtractor, Interests, log_shares, pack, recency_rank, scatter
 
 
 class PinnerSage(InterestExtractor):
@@ -98,7 +98,7 @@ class PinnerSage(InterestExtractor):
         vectors[user, slot] = behaviours[torch.from_numpy(medoid).to(behaviours.device)]
         log_weight[user, slot] = torch.from_numpy(np.log(importance)).float()
         mask[user, slot] = torch.from_numpy(self._drawn(rows, starts, medoid, importance, user))
-        log_weight = log_weight.masked_fill(~mask, -torch.inf).log_softmax(1).masked_fill(~mask, 0)
+        log_weight = log_shares(log_weight, mask)
         whose = torch.from_numpy(np.repeat(np.arange(B), n))  # [P]
         one_hot = nn.functional.one_hot(torch.from_numpy(labels), K) * mask[whose]
         mask, log_weight, one_hot = (tensor.to(behaviours.device) for tensor in (mask, log_weight, one_hot))

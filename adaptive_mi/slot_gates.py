@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_mi.sparse_normalisation import entmax15
+from baselines.interests import log_shares
 
 Kept = Literal["all", "gumbel", "entmax"]
 
@@ -65,8 +66,7 @@ class GumbelGate(nn.Module):
         z = ((1 + 2 * _STRETCH) * logit.sigmoid() - _STRETCH).clamp(max=1)
         z = torch.where(heaviest, 1.0, z)
         kept = mask & (z > _LEAST)
-        log_kept = (log_share.masked_fill(~kept, 0) + z.clamp(min=_LEAST).log()).masked_fill(~kept, -torch.inf)
-        return log_kept.log_softmax(1).masked_fill(~kept, 0), kept
+        return log_shares(log_share.masked_fill(~kept, 0) + z.clamp(min=_LEAST).log(), kept), kept
 
 
 class EntmaxGate(nn.Module):
@@ -86,8 +86,7 @@ class EntmaxGate(nn.Module):
         logit = self.of_share * log_share.masked_fill(~mask, 0) + vectors @ self.of_content
         share = entmax15(logit.masked_fill(~mask, -torch.inf), 1)
         kept = mask & (share > _LEAST)
-        log_kept = share.masked_fill(~kept, 1).log().masked_fill(~kept, -torch.inf)
-        return log_kept.log_softmax(1).masked_fill(~kept, 0), kept
+        return log_shares(share.masked_fill(~kept, 1).log(), kept), kept
 
 
 GATES: Mapping[str, type[GumbelGate] | type[EntmaxGate]] = {"gumbel": GumbelGate, "entmax": EntmaxGate}

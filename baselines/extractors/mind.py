@@ -32,6 +32,12 @@ from baselines.extractors.capsules import new_maps, route, routed
 from baselines.interests import InterestExtractor, Interests, recency_rank, scatter
 
 
+def log_length(n_behaviours: Tensor) -> Tensor:
+    """The adaptive rule, [B] int64: the whole part of log2 n, exactly, and at least 1."""
+    _, exponent = torch.frexp(n_behaviours.double())  # n = f * 2^exponent, f in [1/2, 1)
+    return (exponent.long() - 1).clamp(min=1)
+
+
 class MIND(InterestExtractor):
     """Capsules of one shared space, told apart by their random start.
 
@@ -98,8 +104,7 @@ class MIND(InterestExtractor):
         """Which interests live, [B, K] bool; all of them unless `adaptive`."""
         if not self.adaptive:
             return history_mask.new_ones(len(history_mask), self.n_interests)
-        _, exponent = torch.frexp(history_mask.sum(-1).double())  # n = f * 2^exponent, f in [1/2, 1)
-        K_u = (exponent - 1).clamp(min=1)  # [B] floor of log2 n, exactly
+        K_u = log_length(history_mask.sum(-1))
         return torch.arange(self.n_interests, device=history_mask.device) < K_u[:, None]
 
     def _first_logits(self, history_mask: Tensor) -> Tensor:

@@ -1,17 +1,10 @@
-"""Rules and controls for K that do not look at the behaviours."""
+"""K by chance, the control of every rule for it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from adaptive_mi.cardinality import KByChance, chance_of, log_length
-
-
-def test_the_log_rule_is_the_whole_part_of_log2_and_at_least_one() -> None:
-    n = np.arange(1, 1025)
-    expected = [max(1, len(bin(k)) - 3) for k in n]
-    assert log_length(n).tolist() == expected
-    assert log_length(np.array([1, 2, 3, 4, 7, 8, 50])).tolist() == [1, 1, 1, 2, 2, 3, 5]
+from adaptive_mi.cardinality import KByChance, chance_of
 
 
 def test_k_by_chance_has_the_histogram_of_the_rule_for_every_length() -> None:

@@ -11,7 +11,7 @@ from slow_routing import slow_route
 
 from baselines.errors import BadInput
 from baselines.extractors.capsules import squash
-from baselines.extractors.mind import MIND
+from baselines.extractors.mind import MIND, log_length
 from baselines.interests import Interests
 
 LENGTHS = [6, 1, 4]
@@ -98,6 +98,12 @@ def test_the_number_of_interests_follows_the_logarithm_of_the_number_of_behaviou
         assert found.n_live.tolist() == expected
         assert found.mask.tolist() == [[j < k for j in range(K)] for k in expected]
         assert torch.isfinite(found.vectors).all()
+
+
+def test_the_log_rule_is_the_whole_part_of_log2_and_at_least_one() -> None:
+    n = range(1, 1025)
+    assert log_length(torch.tensor(n)).tolist() == [max(1, k.bit_length() - 1) for k in n]
+    assert log_length(torch.tensor([1, 2, 3, 4, 7, 8, 50])).tolist() == [1, 1, 1, 2, 2, 3, 5]
 
 
 def test_in_training_logits_are_drawn_anew_and_otherwise_never() -> None:
