@@ -46,7 +46,7 @@ class Workbench:
         context = EvaluationContext(dataset.train, dataset.metadata)
         if dataset.truth is not None:
             planted = PlantedAssignment(dataset.truth.true_interest, dataset.log.user_offsets)
-            context = replace(context, true_interests=dataset.truth.realised_k, planted=planted)
+            context = replace(context, planted=planted)
         return cls(dataset, context)
 
 

@@ -15,6 +15,7 @@ from experiments.studies.definition import STUDIES, find_study
 from experiments.tuning.tuned import PACKAGED, has_choices, not_tuned, read_tuned, tuned_elsewhere, untuned
 
 if TYPE_CHECKING:
+    from experiments.studies.definition import StudyDefinition
     from experiments.studies.runner import Cell
 
 
@@ -56,13 +57,18 @@ def run(arguments: Sequence[str]) -> int:
     cells = plan(study, namespace.seeds, overrides, only=only)
     bench = Workbench.of(load_dataset(cells[0].config.data))
     name = bench.dataset.name
-    if namespace.tuned:  # only the loaded dataset knows its name
-        tuned_dir = Path(namespace.tuned_dir or PACKAGED)
-        only = _tuned_arms(cells, tuned_dir, name, asked_for=bool(only))
-        methods = dict.fromkeys(cell.config.method for cell in cells if cell.arm in only)
-        if others := tuned_elsewhere(tuned_dir, name, bench.dataset.fingerprint(), methods):
-            say(f"note: tuned on data of another fingerprint: {', '.join(others)}.")
-        cells = plan(study, namespace.seeds, overrides, partial(read_tuned, tuned_dir, name), only)
+    tuned_dir = Path(namespace.tuned_dir or PACKAGED)
+    read = partial(read_tuned, tuned_dir, name)  # only the loaded dataset knows its name
+    if namespace.tuned:
+        only = _tuned_arms(study, cells, tuned_dir, name, asked_for=bool(only))
+        methods = dict.fromkeys(method for arm, method in _methods(study, cells) if arm in only)
+        cells = plan(study, namespace.seeds, overrides, read, only)
+    else:
+        methods = _tuned_references(study, cells, tuned_dir, name)
+        if methods:
+            cells = plan(study, namespace.seeds, overrides, None, only, lambda of: read(of) if of in methods else {})
+    if others := tuned_elsewhere(tuned_dir, name, bench.dataset.fingerprint(), methods):
+        say(f"note: tuned on data of another fingerprint: {', '.join(others)}.")
     command = shlex.join(["adaptive-mi", "study", *arguments])
     run_study(study, cells, bench, folder, command=command, resume=namespace.resume)
     report = write_report(folder)
@@ -71,17 +77,33 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _tuned_arms(cells: Sequence[Cell], tuned_dir: Path, dataset: str, *, asked_for: bool) -> list[str]:
+def _methods(study: StudyDefinition, cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """Return (arm, method) for each method whose settings an arm starts from: its own, and the one it is like."""
+    own = dict.fromkeys((cell.arm, cell.config.method) for cell in cells)
+    return [*own, *((arm, study.like[arm]) for arm, _ in own if arm in study.like)]
+
+
+def _tuned_arms(
+    study: StudyDefinition, cells: Sequence[Cell], tuned_dir: Path, dataset: str, *, asked_for: bool
+) -> list[str]:
     """Return the arms whose methods are tuned; the others are said, or refused where they were asked for by name."""
-    methods = {cell.arm: cell.config.method for cell in cells}
-    missing = untuned(tuned_dir, dataset, dict.fromkeys(methods.values()))
-    tuned = [arm for arm, method in methods.items() if method not in missing]
-    if missing and (asked_for or not any(has_choices(methods[arm]) for arm in tuned)):
+    methods = _methods(study, cells)
+    missing = untuned(tuned_dir, dataset, dict.fromkeys(method for _, method in methods))
+    left_out = dict.fromkeys(arm for arm, method in methods if method in missing)
+    if missing and (asked_for or not any(has_choices(method) for arm, method in methods if arm not in left_out)):
         raise BadInput(not_tuned(tuned_dir, dataset, missing))
     if missing:
-        left_out = [arm for arm, method in methods.items() if method in missing]
         say(f"note: without {', '.join(left_out)}: {not_tuned(tuned_dir, dataset, missing)}")
-    return tuned
+    return list(dict.fromkeys(arm for arm, _ in methods if arm not in left_out))
+
+
+def _tuned_references(study: StudyDefinition, cells: Sequence[Cell], tuned_dir: Path, dataset: str) -> dict[str, None]:
+    """Return the methods of references that are tuned; the others, which are run at their defaults, are said."""
+    references = dict.fromkeys(cell.config.method for cell in cells if cell.arm in study.references)
+    missing = untuned(tuned_dir, dataset, references)
+    if missing:
+        say(f"note: at default settings: {', '.join(missing)}; {not_tuned(tuned_dir, dataset, missing)}")
+    return dict.fromkeys(method for method in references if method not in missing)
 
 
 def _usage() -> str:

@@ -81,14 +81,11 @@ class EvaluationContext:
     Attributes:
         train: the training users' behaviours.
         metadata: of items 1..N.
-        true_interests: [E] number of planted interests of each user of the log, by the index that
-            `EvaluationUsers.users` holds (synthetic data only).
-        planted: which of them led to each behaviour (synthetic data only).
+        planted: which of a user's planted interests led to each behaviour of the log (synthetic data only).
     """
 
     train: Sequences
     metadata: ItemMetadata
-    true_interests: NDArray[np.integer] | None = None
     planted: PlantedAssignment | None = None
 
     def __post_init__(self) -> None:

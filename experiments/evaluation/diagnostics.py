@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.evaluation.recovery import RECOVERY
+from experiments.evaluation.recovery import RECOVERY, planted_k
 
 if TYPE_CHECKING:  # torch: the names of metrics are checked without it
     from baselines.interests import Interests
@@ -131,10 +131,11 @@ DIAGNOSTICS: Mapping[str, Callable[..., NDArray[np.float64]]] = {
 }
 """Name -> its function."""
 
-K_ERROR = "k_error"
-"""|held_k - planted interests|, of users whose interests are known."""
+PLANTED_K, K_ERROR = "planted_k", "k_error"
+"""Of users whose interests are known: how many the behaviours that were read come from, and |held_k - that|."""
 
 NOTES: Mapping[str, str] = {
+    PLANTED_K: "How many planted interests the behaviours that the method read come from.",
     K_ERROR: "How far the number of interests that hold a behaviour is from that of planted interests.",
     "one_item": "Whether the user's history is one item, however often: one interest, whatever the rule says.",
     "capped": "Whether the rule found more interests than a user may have.",
@@ -183,6 +184,8 @@ def diagnose(interests: Interests, planted: NDArray[np.int32] | None = None) -> 
     if planted is not None:
         given_to = assigned(assignment, mask)
         found |= {name: recovery(given_to, planted) for name, recovery in RECOVERY.items()}
+        found[PLANTED_K] = planted_k(planted)
+        found[K_ERROR] = np.abs(found["held_k"] - found[PLANTED_K])
     return found | {name: values.detach().cpu().double().numpy() for name, values in interests.notes.items()}
 
 
@@ -223,9 +226,9 @@ class InterestSummary:
         cls,
         diagnostics: dict[str, NDArray[np.float64]],
         config: EvaluationConfig,
-        true_k: NDArray[np.integer] | None = None,
     ) -> InterestSummary:
-        """Summarise the diagnostics [U] of all users, `true_k` [U] being how many interests were planted."""
+        """Summarise the diagnostics [U] of all users."""
+        true_k = diagnostics.get(PLANTED_K)
         k, users = np.unique(diagnostics["live_k"].astype(np.int64), return_counts=True)
         several = diagnostics["live_k"] > 1
         collapsed = (diagnostics["mean_pairwise_cosine"] >= config.collapse_cosine) | (

@@ -23,7 +23,7 @@ from experiments.evaluation.accuracy import ACCURACY, accuracy
 from experiments.evaluation.categories import category_entropy
 from experiments.evaluation.config import EvaluationConfig
 from experiments.evaluation.context import EvaluationContext, PlantedAssignment, Segments
-from experiments.evaluation.diagnostics import K_ERROR, InterestSummary, diagnose
+from experiments.evaluation.diagnostics import InterestSummary, diagnose
 from experiments.evaluation.evaluation import Evaluation
 from experiments.evaluation.groups import Group, by_terciles, by_value
 from experiments.evaluation.metrics import (
@@ -37,6 +37,7 @@ from experiments.evaluation.metrics import (
     parse_name,
 )
 from experiments.evaluation.ranks import TargetRanks
+from experiments.evaluation.recovery import planted_k
 
 
 def evaluate(
@@ -62,9 +63,6 @@ def evaluate(
     targets = TargetRanks.unranked(users.histories, users.targets)
     answered = _serve(ranker, users, targets, config.n_max, config.batch_size, planted=context.planted)
     lists, diagnostics = answered.lists, answered.diagnostics
-    true_k = None if context.true_interests is None else context.true_interests[users.users]
-    if diagnostics and true_k is not None:
-        diagnostics[K_ERROR] = np.abs(diagnostics["held_k"] - true_k)
     segments = Segments.of(context.popularity, config.head_share, config.mid_share)
     cutoffs = np.array(config.cutoffs)
     served = Served(lists, users.histories, targets, context, segments, cutoffs, config.alpha)
@@ -97,7 +95,7 @@ def evaluate(
         overall=overall,
         groups=_groups(users, context, config, per_user),
         live_k=diagnostics["live_k"].astype(np.int64) if diagnostics else None,
-        interests=InterestSummary.of(diagnostics, config, true_k) if diagnostics else None,
+        interests=InterestSummary.of(diagnostics, config) if diagnostics else None,
         seconds=answered.seconds,
     )
 
@@ -219,8 +217,10 @@ def _groups(
     names = [full_name(family, n) for family in config.group_metrics for n in config.cutoffs]
     metrics = {name: per_user[name] for name in names if name in per_user}
     groups = by_terciles("history length", users.histories.lengths, metrics)
-    if context.true_interests is not None:
-        return groups + by_value("true interests", context.true_interests[users.users], metrics)
+    if context.planted is not None:
+        lengths = users.histories.lengths
+        whole = context.planted.of_histories(users.users, lengths, int(lengths.max(initial=0)))
+        return groups + by_value("true interests", planted_k(whole).astype(np.int64), metrics)
     if context.categories is not None:
         entropy = category_entropy(users.histories, context.categories)
         return groups + by_terciles("category entropy", entropy, metrics)

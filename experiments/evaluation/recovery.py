@@ -48,6 +48,19 @@ def assignment_ari(assigned: NDArray[np.int64], planted: NDArray[np.integer]) ->
     return np.where(size > 1, index, np.nan)
 
 
+def planted_k(planted: NDArray[np.integer]) -> NDArray[np.float64]:
+    """How many planted interests a user's behaviours [B, L] come from, [B]; -1 (padding, noise) is none.
+
+    >>> planted_k(np.array([[7, 3, 7, -1], [-1, -1, -1, -1]]))
+    array([2., 0.])
+    """
+    ordered = np.sort(planted, 1)
+    number: NDArray[np.float64] = ((ordered >= 0) & (np.diff(ordered, axis=1, prepend=-1) != 0)).sum(
+        1, dtype=np.float64
+    )
+    return number
+
+
 RECOVERY: Mapping[str, Callable[..., NDArray[np.float64]]] = {"assignment_ari": assignment_ari}
 """Name -> its function."""
 

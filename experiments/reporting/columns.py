@@ -16,7 +16,7 @@ DEFAULT = (
 """Accuracy, long tail and coverage in one view; of these, the ones that the runs hold."""
 
 OF_SOME = (
-    LIVE_K, "mean_pairwise_cosine", "effective_rank", "dominant_share", "k_error", "assignment_ari",
+    LIVE_K, "mean_pairwise_cosine", "effective_rank", "dominant_share", "planted_k", "k_error", "assignment_ari",
 )  # fmt: skip
 """Columns that a study may wish for though none of its runs may hold them: of interests, of planted ones."""
 

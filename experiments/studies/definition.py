@@ -35,12 +35,18 @@ class StudyDefinition(Study):
     """A study as it is written here: what the report needs to know, and the settings that runs share.
 
     Attributes:
-        common: settings of all arms, as far as an arm's method knows them.
+        common: settings of all arms but the references, as far as an arm's method knows them.
+        references: arms that stand for their method at its best: with its tuned settings wherever there are some, and
+            without the common ones.
+        like: arm -> the method whose settings it shares, but for the model's: with `--tuned`, those that were found for
+            that method, else its defaults. What is left of a difference to that method is the model.
     """
 
     columns: Sequence[str] = COLUMNS
     judged_by: Sequence[str] = ("recall@20", "recall@50")
     common: Mapping[str, Any] = field(default_factory=dict)
+    references: Sequence[str] = ()
+    like: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_study(name: str) -> StudyDefinition:

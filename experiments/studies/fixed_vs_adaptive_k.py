@@ -3,11 +3,13 @@
 Open question 5.1 of Li et al. (arXiv 2506.15284). All arms but the references are clusters of the history, pooled alike
 (`adaptive_mi.extractor`), so that nothing differs but K: preset (`fixed_k*`), or read off by one rule, the same on
 every log (`adaptive`: clusters farther apart than .65 stay apart, and the history as a whole has half the importance).
-What could kill the claim: K by chance, as often as the rule finds each K among users of that length (`by_chance`);
-MIND's log2 rule; a preset K with the whole history beside it (`fixed_k*_whole`, the cleanest control); clusters without
-it. Other rules: the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one transformer layer
-makes of the history (`adaptive_sequence` against `sequence_alone`). Two curves over the vectors that a user has on
-average: preset K, and the rule's distance.
+What could kill the claim: K by chance, as often as the rule finds each K among users of that length in training
+(`by_chance`; there it finds fewer, so smaller distances make it equal in vectors, `by_chance_*`); MIND's log2 rule; a
+preset K with the whole history beside it (`fixed_k*_whole`, the cleanest control); clusters without it. Other rules:
+the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one transformer layer makes of the history:
+`adaptive_sequence` against the same with a preset K (`sequence_k1`, `sequence_k4`), and against the layer's state alone
+(`sequence_alone`). Curves over the vectors that a user has on average: preset K, without and with the whole, the rule's
+distance, K by chance.
 
 Every interest goes through one non-linear step in the context of the whole history, the same for K = 1 as for many.
 What the step is worth, and whether adapting is worth more or less without it: `*_no_step`, and `adaptive_step_alone`,
@@ -17,15 +19,16 @@ taken again.
 
 Fixed K by published extractors in the same settings (`mind_k*`, `comirec_*_k*`, `remi_k*`): of each method, as of the
 clusters, the K that is best on validation is its result. Published as they are they have no such step; whether clusters
-are worth anything beside it, `*_k4_in_context` tell, which have it. References: item-kNN, EASE^R, SASRec as it is
-trained best. Rivals in adapting: `pinnersage` (medoids of Ward's clusters, of which three are drawn or all serve, on a
-table that was trained with one vector), Ward's linkage trained with, every item an interest, gates of eight slots that
-are learned by Gumbel noise or by entmax (expected to close: training rewards K = 1), sparse routing, the codebook. What
-else an interest may be made of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in
-the clusters, and a share of the whole history that is each user's own (`cohesion`).
+are worth anything beside it, `*_in_context` tell, which have it. References, with their tuned settings where there are
+some: item-kNN, EASE^R, SASRec. Rivals in adapting, without the step as well: `pinnersage` (medoids of Ward's clusters,
+of which three are drawn or all serve, on a table that was trained with one vector; its like are the arms `*_no_step`),
+sparse routing, the codebook. With it: Ward's linkage trained with, every item an interest, gates of eight slots that
+are learned by Gumbel noise or by entmax (expected to close: training rewards K = 1). What else an interest may be made
+of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in the clusters, and a share of
+the whole history that is each user's own (`cohesion`).
 
-The settings of training are those of the method, the same for all arms and logs, near what tuning found for MIND and
-ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
+The settings of training are those of the method, the same for all arms and logs but the references, near what tuning
+found for MIND and ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
 
 Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: half of the arms took
 25 CPU minutes a seed on amazon-beauty.
@@ -64,10 +67,10 @@ def _distance(distance: float) -> str:
     return "adaptive" if distance == _DEFAULT else f"distance_{distance:g}"
 
 
-_OF_CLUSTERS = {
-    "preset K": tuple(f"fixed_k{k}" for k in _PRESET),
-    "preset K, the whole beside it": ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8))),
-}
+_ALONE = tuple(f"fixed_k{k}" for k in _PRESET)
+_WITH_WHOLE = ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8)))
+_REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
+_SPARSE = ("sparse_routing", "codebook_routing")
 
 STUDY = StudyDefinition(
     name="fixed_vs_adaptive_k",
@@ -75,6 +78,7 @@ STUDY = StudyDefinition(
     columns=(
         "recall@20",
         "recall@50",
+        "ndcg@20",
         "recall@50:novel",
         "recall@50:tail80",
         "coverage@50",
@@ -82,16 +86,18 @@ STUDY = StudyDefinition(
         "mean_pairwise_cosine",
     ),
     arms={
-        **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "ease")},
-        **{name: {"method": name} for name in ("sparse_routing", "codebook_routing", "sasrec")},
+        **{name: {"method": name} for name in _REFERENCES},
+        **{name: {"method": name} for name in _SPARSE},
         **{f"{name}_k{k}": {"method": name, "model": {"n_interests": k}} for name in _PUBLISHED for k in _PRESET},
         **{
             f"{name}_k4_in_context": {"method": name, "model": {"n_interests": 4}, "scoring": IN_CONTEXT}
             for name in _PUBLISHED
         },
+        **{f"{name}_in_context": {"method": name, "scoring": IN_CONTEXT} for name in _SPARSE},
         **{f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET},
         **{_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES},
         "by_chance": _clusters(rule="by_chance"),
+        **{f"by_chance_{d}": _clusters(rule="by_chance", max_distance=d) for d in (0.5, 0.4)},
         "log_length": _clusters(rule="log_length"),
         **{f"fixed_k{k}_whole": _preset(k) for k in (4, 2, 8)},
         "adaptive_no_whole": _clusters(whole_share=0.0),
@@ -109,6 +115,10 @@ STUDY = StudyDefinition(
         **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in ("shared", "nearest", "dropped")},
         "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
         "sequence_alone": ONE_TRANSFORMER,
+        **{
+            f"sequence_k{k}": {"method": "adaptive_sequence", "model": {"rule": "fixed", "max_interests": k}}
+            for k in (1, 4)
+        },
         "adaptive_sequence": {"method": "adaptive_sequence"},
         "adaptive_no_step": _without_step(_clusters()),
         "adaptive_step_alone": _clusters(transition="alone"),
@@ -120,7 +130,7 @@ STUDY = StudyDefinition(
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
     },
     baseline="adaptive",
-    rivals=("by_chance", "fixed_k4_whole", "sequence_alone"),  # the table tells who differs from `adaptive`
+    rivals=("by_chance", "fixed_k4_whole", "sequence_k1"),  # the table tells who differs from `adaptive`
     judged_by=("recall@50", "recall@50:tail80"),
     x="preset K, or the rule's distance",
     curves={
@@ -130,12 +140,18 @@ STUDY = StudyDefinition(
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
     frontier={
         "adaptive": tuple(_distance(d) for d in _DISTANCES),
-        **_OF_CLUSTERS,
+        "preset K": _ALONE,
+        "preset K, the whole beside it": _WITH_WHOLE,
+        "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
     },
     choices={
-        **_OF_CLUSTERS,
+        "preset K": tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
+        "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
+        "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),
         **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},
     },
-    own=("adaptive", "adaptive_sequence"),
+    own=("adaptive",),
     common=settings_of_adaptive(),
+    references=_REFERENCES,
 )

@@ -7,8 +7,10 @@ history and settings of training; what differs is how behaviours come to interes
 sparse pass, where K bounds the interests and behaviours choose: `top2_of_32`, `sparsemax`, `entmax15`, `codebook`.
 What could kill the claim, each differing in one thing from the arm it is named after:
     of `top2_of_32`     prototypes that stay at their random start (`frozen`); logits that know the position alone, at
-                        random (`random`); positions besides the content (`positions`); even use by a bias (`balanced`,
-                        whose steps of .001 are Wang et al.'s at this learning rate)
+                        random (`random`); the same with fewer prototypes, so that users have no more vectors than
+                        with `top2_of_32` (`frozen_8`, `random_8`); content alone, without recency and gate, which
+                        capsules have not (`content_alone`); positions besides the content (`positions`); even use by a
+                        bias (`balanced`, whose steps of .001 are Wang et al.'s at this learning rate)
     of `top2_of_4`      as many interests as ComiRec's: competition without sparsity (`softmax_of_4`), without
                         competition (`uniform_of_4`: every interest is the mean), spread evenly over interests
                         (`sinkhorn_of_4`)
@@ -35,8 +37,9 @@ def _sparse(n_interests: int = 32, **model: Any) -> dict[str, Any]:
     return {"method": "sparse_routing", "model": {"n_interests": n_interests, "n_selected": 2, **model}}
 
 
+_REFERENCES = ("item_knn", "repeat_then_item_knn")
 _ARMS: dict[str, dict[str, Any]] = {
-    **{name: {"method": name} for name in ("item_knn", "repeat_then_item_knn", "mean_pooling")},
+    **{name: {"method": name} for name in (*_REFERENCES, "mean_pooling")},
     "comirec_sa": {"method": "comirec_sa", "model": {"n_interests": 4}},
     "mind": {"method": "mind", "model": {"n_interests": 4, "n_rounds": 3}},
     "comirec_dr_1_round": _iterated(1),
@@ -49,13 +52,16 @@ _ARMS: dict[str, dict[str, Any]] = {
     "codebook": {"method": "codebook_routing", "model": {"n_codes": 32}},
     "frozen": _sparse(prototypes="frozen"),
     "random": _sparse(prototypes="by_position"),
+    "frozen_8": _sparse(8, prototypes="frozen"),
+    "random_8": _sparse(8, prototypes="by_position"),
+    "content_alone": _sparse(recency="none", gate=False),
     "positions": _sparse(positions="table"),
     "balanced": _sparse(balance_rate=0.3),
     "softmax_of_4": _sparse(4, normalisation="softmax"),
     "uniform_of_4": _sparse(4, normalisation="uniform"),
     "sinkhorn_of_4": _sparse(4, normalisation="sinkhorn"),
 }
-_MOVED = ("mean_pooling", "comirec_sa", "mind", "comirec_dr", "top2_of_32", "codebook", "frozen", "random")
+_MOVED = ("mean_pooling", "comirec_sa", "mind", "comirec_dr", "top2_of_32", "codebook", "frozen", "random", "frozen_8")
 
 STUDY = StudyDefinition(
     name="routing",
@@ -76,8 +82,9 @@ STUDY = StudyDefinition(
         **{f"{name}_in_context": {**_ARMS[name], "scoring": IN_CONTEXT} for name in _MOVED},
     },
     baseline="comirec_dr",
-    rivals=("comirec_sa", "comirec_dr", "comirec_sa_in_context", "comirec_dr_in_context"),
+    rivals=("comirec_sa", "comirec_dr", "uniform_of_4", "comirec_sa_in_context", "comirec_dr_in_context"),
     judged_by=("recall@20", "recall@50", "recall@50:tail80", "assignment_ari"),
     plots=(("recall@50", "live_k"), ("recall@50:tail80", "live_k"), ("assignment_ari", "recall@50")),
     common=settings_of_adaptive(),
+    references=_REFERENCES,
 )

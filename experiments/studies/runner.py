@@ -52,6 +52,7 @@ def plan(
     overrides: Iterable[Mapping[str, Any]],
     tuned: Callable[[str], Mapping[str, Any]] | None = None,
     only: Collection[str] = (),
+    of_references: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> list[Cell]:
     """Resolve every run: the arm's settings over `overrides`, the study's common ones, the tuned ones, the defaults.
 
@@ -64,6 +65,7 @@ def plan(
         overrides: settings from the command line, nested or with dotted keys; the later ones win.
         tuned: a method's tuned settings, nested, by its name; None = every arm starts from the defaults.
         only: the arms that are run; empty = all.
+        of_references: as `tuned`, for the study's references, which have tuned settings wherever there are some.
 
     Raises:
         BadInput: no seed, an arm that there is not, a key that no arm knows, or one that the study itself decides.
@@ -85,15 +87,29 @@ def plan(
             raise BadInput(f"'{key}' is what the arms of {study.name} differ in ({', '.join(deciding)}); leave it out.")
         if key not in every:
             raise unknown_name("key", key, every)
-    shared = flatten(study.common, every) | wanted
+    common = flatten(study.common, every)
     chosen = {arm: settings for arm, settings in arms.items() if not only or arm in only}
-    start = {arm: flatten(tuned(s["method"]), every) if tuned else {} for arm, s in chosen.items()}
     runs = {}
     for arm, settings in chosen.items():
-        stochastic = find_method(settings["method"]).kind == "extractor"
+        method, is_reference = str(settings["method"]), arm in study.references
+        start = _start(method, study.like.get(arm), (tuned or of_references) if is_reference else tuned, every)
+        shared = wanted if is_reference else common | wanted
         given = {key: value for key, value in shared.items() if key in known[arm]}
-        runs[arm] = make_runs(nest({**start[arm], **given, **settings}), range(seeds if stochastic else 1))
+        stochastic = find_method(method).kind == "extractor"
+        runs[arm] = make_runs(nest({**start, **given, **settings}), range(seeds if stochastic else 1))
     return [Cell(arm, *own[seed]) for seed in range(seeds) for arm, own in runs.items() if seed < len(own)]
+
+
+def _start(
+    method: str, like: str | None, tuned: Callable[[str], Mapping[str, Any]] | None, keys: Collection[str]
+) -> dict[str, Any]:
+    """The settings of an arm before the study decides any, by dotted key."""
+    own = flatten(tuned(method), keys) if tuned else {}
+    if like is None:
+        return own
+    shared = {**find_method(like).settings, **(flatten(tuned(like), keys) if tuned else {})}
+    of_model = {key: value for key, value in own.items() if key.startswith("model.")}
+    return of_model | {key: value for key, value in shared.items() if key != "method" and not key.startswith("model.")}
 
 
 def run_study(
@@ -174,7 +190,8 @@ def _training(settings: str) -> str:
 def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:
     """Say the study, with those of its columns that are measured."""
     told = asdict(study)
-    told.pop("common")
+    for of_its_runs in ("common", "references", "like"):
+        told.pop(of_its_runs)
     subsets = Segments.of(context.popularity, evaluation.head_share, evaluation.mid_share).members
     left_out = [column for column in study.columns if not _measured(column, evaluation, {"", NOVEL, *subsets})]
     if left_out:

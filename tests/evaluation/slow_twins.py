@@ -15,7 +15,7 @@ from baselines.ranker import Ranker, Ranking
 from baselines.sequences import Sequences
 from experiments.data.metadata import ItemMetadata
 from experiments.data.splits import EvaluationUsers
-from experiments.evaluation.context import EvaluationContext
+from experiments.evaluation.context import EvaluationContext, PlantedAssignment
 
 NAN = math.nan
 
@@ -39,10 +39,10 @@ class World:
             np.array(order, np.int64),
         )
 
-    def context(self, true_interests: np.ndarray | None = None) -> EvaluationContext:
+    def context(self, planted: PlantedAssignment | None = None) -> EvaluationContext:
         blank = [""] * (self.n_items + 1)
         metadata = ItemMetadata(blank, self.categories, blank)
-        return EvaluationContext(sequences(self.train, self.n_items), metadata, true_interests)
+        return EvaluationContext(sequences(self.train, self.n_items), metadata, planted)
 
 
 def sequences(lists: list[list[int]], n_items: int) -> Sequences:

@@ -56,9 +56,10 @@ def test_what_a_method_notes_of_users_is_told_with_the_diagnostics() -> None:
 
 def test_agreement_with_planted_k_counts_interests_that_hold_a_behaviour() -> None:
     """Three live interests, of which the last is the whole history and holds none."""
-    assignment = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[1, 0, 0], [1, 0, 0]]])
-    interests = Interests(torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 3), assignment)
-    summary = InterestSummary.of(diagnose(interests), EvaluationConfig(), np.array([2, 4]))
+    assignment = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [1, 0, 0], [1, 0, 0]]])
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    interests = Interests(torch.randn(2, 3, 4), mask, torch.zeros(2, 3), assignment)
+    summary = InterestSummary.of(diagnose(interests, np.array([[5, 7, -1], [1, 2, 3]])), EvaluationConfig())
     assert summary.k_found == 0.5
     assert summary.k_correlation == pytest.approx(-1)
     unknown = InterestSummary.of(diagnose(interests), EvaluationConfig())

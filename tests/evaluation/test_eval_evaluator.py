@@ -150,10 +150,15 @@ def test_users_are_grouped_by_activity_and_by_true_interests_or_category_entropy
     ranker = slow_twins.ScoreRanker(world)
     real = evaluate(ranker, world.users(), world.context(), EvaluationConfig(cutoffs=(5,)))
     assert {group.by for group in real.groups} == {"history length", "category entropy"}
-    true_k = np.arange(30) % 4 + 1
-    planted = evaluate(ranker, world.users(), world.context(true_k), EvaluationConfig(cutoffs=(5,)))
+    rng = np.random.default_rng(0)
+    of_each = [rng.integers(-1, 3, len(history) + 4) for history in world.histories]  # histories are beginnings
+    true_k = np.array([len({*of[:-4].tolist()} - {-1}) for of in of_each])
+    context = world.context(
+        PlantedAssignment(np.concatenate(of_each).astype(np.int32), np.cumsum([0, *map(len, of_each)]))
+    )
+    planted = evaluate(ranker, world.users(), context, EvaluationConfig(cutoffs=(5,)))
     by_k = [group for group in planted.groups if group.by == "true interests"]
-    assert [group.name for group in by_k] == [f"true interests {k}" for k in (1, 2, 3, 4)]
+    assert [group.name for group in by_k] == [f"true interests {k}" for k in np.unique(true_k)]
     for group in by_k:
         inside = planted.per_user["recall@5"][true_k == group.low]
         assert group.n_users == len(inside)
@@ -181,6 +186,10 @@ def test_planted_interests_are_held_against_the_behaviours_that_the_method_read(
         given_to, true = zip(*pairs, strict=True) if len(pairs) > 1 else ((), ())
         expected.append(adjusted_rand_score(true, given_to) if true else np.nan)
     np.testing.assert_allclose(found.per_user["assignment_ari"], expected, atol=1e-12)
+    n_read = [[*of_each[user][: len(world.histories[user])]][-(max_history or 99) :] for user in order]
+    planted_k = np.array([len({*map(int, of)} - {-1}) for of in n_read])
+    np.testing.assert_array_equal(found.per_user["planted_k"], planted_k)
+    np.testing.assert_array_equal(found.per_user["k_error"], np.abs(found.per_user["held_k"] - planted_k))
     assert found.means()["assignment_ari"] == pytest.approx(np.nanmean(expected))
     assert "planted" in found.definitions()["assignment_ari"]
 

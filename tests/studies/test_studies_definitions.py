@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -57,6 +57,9 @@ def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
     assert {arm for arms in study.choices.values() for arm in arms} <= set(study.arms)
     assert set(study.own) <= set(study.arms)
     assert set(study.rivals) <= set(study.arms)
+    assert set(study.references) <= set(study.arms)
+    assert set(study.like) <= set(study.arms)
+    assert set(study.like.values()) <= set(METHODS)
     assert set(study.judged_by) <= set(study.columns)
     assert {name for pair in study.plots for name in pair} <= {*study.columns, study.x, *study.x_of.values()}
     assert set(study.x_of) <= set(study.curves)
@@ -147,3 +150,38 @@ def test_each_control_of_routing_differs_from_its_arm_in_one_knob() -> None:
         for other in others:
             assert arms[other]["method"] == arms[arm]["method"]
             assert len(set(arms[other]["model"].items()) - set(arms[arm]["model"].items())) == 1, other
+
+
+def found(method: str) -> dict[str, Any]:
+    """What a search might have found for it."""
+    of_model = {"n_interests": 3} if method == "mind" else {}
+    return {"training": {"learning_rate": 0.1 + 0.1 * list(METHODS).index(method)}, "model": of_model}
+
+
+def test_an_arm_that_is_like_a_method_has_all_its_settings_but_those_of_the_model() -> None:
+    arms = ("adaptive", "mind", "mind_as_adaptive")
+    study = find_study("compare")
+    for tuned in (None, found):
+        runs = {cell.arm: cell.config for cell in plan(study, 1, [], tuned, arms)}
+        adaptive, mind, like = (runs[arm] for arm in arms)
+        assert like.training == adaptive.training != mind.training
+        assert like.scoring == adaptive.scoring != mind.scoring
+        assert like.loss == adaptive.loss != mind.loss
+        assert like.model == mind.model
+    assert like.model["n_interests"] == 3
+
+
+def test_references_have_tuned_settings_where_there_are_some_and_none_of_the_common_ones() -> None:
+    study, arms = find_study("fixed_vs_adaptive_k"), ("sasrec", "mind_k4")
+    at_defaults, arm = (cell.config for cell in plan(study, 1, [], None, arms))
+    reference, same = (cell.config for cell in plan(study, 1, [], None, arms, of_references=found))
+    assert same == arm
+    assert arm.training.max_steps < at_defaults.training.max_steps == reference.training.max_steps
+    assert (
+        at_defaults.training.learning_rate
+        != reference.training.learning_rate
+        == found("sasrec")["training"]["learning_rate"]
+    )
+    assert arm.scoring.temperature != reference.scoring.temperature
+    asked_for = plan(study, 1, [{"training.max_steps": 7}], None, arms, of_references=found)
+    assert {cell.config.training.max_steps for cell in asked_for} == {7}
