@@ -8,29 +8,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from experiments.reporting.columns import better, percent_above
+from experiments.reporting.columns import better, in_percent, percent_above
 from experiments.reporting.comparison import between
 from experiments.reporting.repeats import Repeats, mean
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 
+CHOSEN_BY = "recall@50"
+"""The metric on validation users by which an arm is chosen; training is steered by it, too, unless told otherwise."""
+
 
 def chosen(summary: Summary, dataset: str) -> Mapping[str, Repeats]:
-    """Return the arm that validation chooses of each of the study's choices, by the best value of its training.
+    """Return the arm that validation chooses of each of the study's choices, by `CHOSEN_BY`, averaged over seeds.
 
-    Averaged over seeds. Arms that have not been run, or are not trained, are not chosen; a choice of none is left out.
+    Arms that have not been run are not chosen; a choice of none is left out.
     """
     found = {}
     for name, arms in summary.study.choices.items():
-        trained = [(value, arm) for arm in _run(summary, dataset, arms) if (value := on_validation(arm)) is not None]
-        if trained:
-            found[name] = max(trained, key=lambda of: of[0])[1]
+        measured = [(value, arm) for arm in _run(summary, dataset, arms) if (value := on_validation(arm)) is not None]
+        if measured:
+            found[name] = max(measured, key=lambda of: of[0])[1]
     return found
 
 
 def on_validation(arm: Repeats) -> float | None:
-    """Return what an arm's training was at best on validation users, mean over seeds; None where it has none."""
-    return mean((run.results.get("fit") or {}).get("best_value") for run in arm.runs)
+    """Return an arm's `CHOSEN_BY` on validation users, mean over seeds; None where it is not known.
+
+    Of runs whose kept copies are older than this measure, what training was at best: the same, but for arms that are
+    served otherwise than they were trained.
+    """
+    measured = mean((run.results.get("validation") or {}).get(CHOSEN_BY) for run in arm.runs)
+    return measured or mean((run.results.get("fit") or {}).get("best_value") for run in arm.runs)
 
 
 def against_chosen(summary: Summary, dataset: str) -> Table | None:
@@ -45,17 +53,19 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
         tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
         for name, own, arm in pairs:
             test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
-            p = None if test is None else test.adjusted
-            validation = on_validation(arm)
-            rows.append([metric, name, arm.arm, validation, theirs, own.arm, ours, percent_above(ours, theirs), p])
+            told = [metric, name, arm.arm, on_validation(arm), theirs, own.arm, ours, percent_above(ours, theirs)]
+            low, high, over_seeds, p = (test.low, test.high, test.over_seeds, test.adjusted) if test else [None] * 4
+            rows.append([*told, *in_percent(theirs, low, high, over_seeds), p])
     if not rows:
         return None
-    columns = ["metric", "of", "chosen", "on validation", "on test", "own arm", "own arm on test", "higher %", "p"]
+    columns = ["metric", "of", "chosen", "on validation", "on test", "own arm", "own arm on test"]
+    percents = ["higher %", "at least %", "at most %", "sd over seeds %"]
     title = (
-        f"What validation chooses on {dataset}, and the study's own arms against it on test; p of the paired test over "
-        "users, Holm-adjusted over the rows of a metric; a metric of all users together has none"
+        f"What validation chooses on {dataset}, and the study's own arms against it on test; a 95 % interval over "
+        "users and the standard deviation over seeds, in percent of what is chosen; p of the paired test over users, "
+        "Holm-adjusted over the rows of a metric; a metric of all users together has none"
     )
-    return Table(columns, rows, title, {"higher %": 1, "p": 4})
+    return Table([*columns, *percents, "p"], rows, title, {**dict.fromkeys(percents, 1), "p": 4})
 
 
 def behind_chosen(summary: Summary) -> Table | None:

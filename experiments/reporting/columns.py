@@ -47,6 +47,15 @@ def percent_above(value: float | None, reference: float | None) -> float | None:
     return None if value is None or not reference else 100 * (value / reference - 1)
 
 
+def in_percent(reference: float | None, *parts: float | None) -> list[float | None]:
+    """Return each part as a percentage of `reference`; None where either is missing, or there is no ratio.
+
+    >>> in_percent(0.2, 0.05, None)
+    [25.0, None]
+    """
+    return [None if part is None or not reference else 100 * part / reference for part in parts]
+
+
 def shown_as(metric: str) -> str:
     """Return the name under which a study's metric stands in tables and plots."""
     return LIVE_K if metric == "live_k" else metric

@@ -1,7 +1,7 @@
-"""Is one curve above another where users have equally many vectors, and with how many fewer is it as high?
+"""Is one curve above another where users have equally many vectors, or where accuracy is equal?
 
-A curve's arms are points (mean live K, metric); between two neighbours it is a straight line, and outside its points it
-is nothing: no value is extrapolated.
+A curve's arms are points (`frontier_over`, metric); between two neighbours it is a straight line, and outside its
+points it is nothing: no value is extrapolated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.reporting.columns import LIVE_K, better, percent_above
+from experiments.reporting.columns import LIVE_K, better, in_percent, percent_above, shown_as
+from experiments.reporting.comparison import interval
 from experiments.reporting.repeats import Repeats
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
@@ -20,47 +21,72 @@ from experiments.reporting.table import Table
 
 def frontier(summary: Summary, dataset: str) -> Table | None:
     """Hold each arm of the study's first curve against every other curve; None where there is nothing to hold."""
+    over = shown_as(summary.study.frontier_over)
     run = {arm.arm: arm for arm in summary.datasets[dataset]}
     curves = {name: [run[arm] for arm in arms if arm in run] for name, arms in summary.study.frontier.items()}
     metrics = [name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0]
     rows: list[list[object]] = []
     for (first, ours), (name, theirs) in product(list(curves.items())[:1], list(curves.items())[1:]):
-        for metric, arm in product(metrics, ours):
-            own_k, own = arm.mean(LIVE_K), arm.mean(metric)
-            k, values = points(theirs, metric)
-            if own_k is not None and own is not None and len(k) > 1:
-                equal = at_equal_vectors(own_k, k, values)
-                fewest = fewest_vectors(own, k, values)
-                higher = percent_above(own, equal)
-                fewer = None if fewest is None else 100 * (1 - own_k / fewest)
-                rows.append([f"{first}: {arm.arm}", name, metric, own_k, own, equal, higher, fewest, fewer])
+        for metric, arm in product((name for name in metrics if name != over), ours):
+            place, own = arm.mean(over), arm.mean(metric)
+            curve = along(theirs, over, metric)
+            if place is not None and own is not None and len(curve) > 1:
+                places, values = points(curve, over, metric)
+                equal = at_equal_place(place, places, values)
+                within = None if equal is None else interval(arm, _neighbours(place, curve, places), metric)
+                row = [f"{first}: {arm.arm}", name, metric, place, own, equal, percent_above(own, equal)]
+                row += in_percent(equal, *(within or (None, None)))
+                if over == LIVE_K:
+                    fewest = fewest_vectors(own, places, values)
+                    row += [fewest, None if fewest is None else 100 * (1 - place / fewest)]
+                rows.append(row)
     if not rows:
         return None
-    columns = ["arm", "against", "metric", LIVE_K, "value", "at equal K", "higher %", "K at equal value", "fewer %"]
-    title = (
-        f"The frontier on {dataset}: how much higher an arm is than the other curve at equally many vectors a user, "
-    )
-    title += "and how many fewer it needs for an equal value; interpolated along the curve, blank beyond its ends"
-    return Table(columns, rows, title, {LIVE_K: 2, "higher %": 1, columns[7]: 2, "fewer %": 0})
+    title = f"The frontier on {dataset}: how much higher an arm is than the other curve "
+    percents = ["higher %", "at least %", "at most %"]
+    columns = ["arm", "against", "metric", over, "value", "at equal K" if over == LIVE_K else f"at equal {over}"]
+    digits = dict.fromkeys(percents, 1)
+    if over != LIVE_K:
+        title += f"at equal {over}"
+        return Table([*columns, *percents], rows, f"{title}; {_HOW}", digits)
+    title += "at equally many vectors a user, and how many fewer it needs for an equal value"
+    of_k = ["K at equal value", "fewer %"]
+    return Table([*columns, *percents, *of_k], rows, f"{title}; {_HOW}", {**digits, LIVE_K: 2, of_k[0]: 2, of_k[1]: 0})
 
 
-def points(arms: Sequence[Repeats], metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return live K and the metric of the arms that have both, in order of live K."""
-    found = [(k, value) for arm in arms if None not in (k := arm.mean(LIVE_K), value := arm.mean(metric))]
-    table = np.array(sorted(found), np.float64).reshape(-1, 2)
+_HOW = "interpolated along the curve, blank beyond its ends, with a 95 % interval over users"
+
+
+def along(arms: Sequence[Repeats], over: str, metric: str) -> list[Repeats]:
+    """Return the arms that have a place and a value, in order of their places."""
+    found = [(place, value, arm) for arm in arms if None not in (place := arm.mean(over), value := arm.mean(metric))]
+    return [arm for _, _, arm in sorted(found, key=lambda point: point[:2])]
+
+
+def points(curve: Sequence[Repeats], over: str, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the place and the value of each arm of a curve."""
+    table = np.array([(arm.mean(over), arm.mean(metric)) for arm in curve], np.float64)
     return table[:, 0], table[:, 1]
 
 
-def at_equal_vectors(k: float, curve_k: NDArray[np.float64], curve: NDArray[np.float64]) -> float | None:
-    """Return a curve's value at `k`; None beyond its ends.
+def at_equal_place(place: float, places: NDArray[np.float64], values: NDArray[np.float64]) -> float | None:
+    """Return a curve's value at `place`; None beyond its ends.
 
-    >>> at_equal_vectors(3.0, np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.4]))
+    >>> at_equal_place(3.0, np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.4]))
     0.3
-    >>> at_equal_vectors(5.0, np.array([1.0, 4.0]), np.array([0.1, 0.4])) is None
+    >>> at_equal_place(5.0, np.array([1.0, 4.0]), np.array([0.1, 0.4])) is None
     True
     """
-    inside = curve_k[0] <= k <= curve_k[-1]
-    return round(float(np.interp(k, curve_k, curve)), 12) if inside else None
+    inside = places[0] <= place <= places[-1]
+    return round(float(np.interp(place, places, values)), 12) if inside else None
+
+
+def _neighbours(place: float, curve: Sequence[Repeats], places: NDArray[np.float64]) -> list[tuple[Repeats, float]]:
+    """The two arms of a curve between which a place lies, and how much of its value there is each one's."""
+    right = min(max(int(np.searchsorted(places, place)), 1), len(curve) - 1)
+    gap = places[right] - places[right - 1]
+    share = float((place - places[right - 1]) / gap) if gap > 0 else 0.0
+    return [(curve[right - 1], 1 - share), (curve[right], share)]
 
 
 def fewest_vectors(value: float, curve_k: NDArray[np.float64], curve: NDArray[np.float64]) -> float | None:
@@ -75,6 +101,6 @@ def fewest_vectors(value: float, curve_k: NDArray[np.float64], curve: NDArray[np
         return float(curve_k[0])
     for i in range(1, len(curve)):
         if curve[i] >= value:
-            along = (value - curve[i - 1]) / (curve[i] - curve[i - 1])
-            return round(float(curve_k[i - 1] + along * (curve_k[i] - curve_k[i - 1])), 12)
+            share = (value - curve[i - 1]) / (curve[i] - curve[i - 1])
+            return round(float(curve_k[i - 1] + share * (curve_k[i] - curve_k[i - 1])), 12)
     return None

@@ -15,7 +15,7 @@ from experiments.files import write_text
 from experiments.reporting import tables
 from experiments.reporting.answers import answers, table_with_verdicts
 from experiments.reporting.benchmarks import benchmarks
-from experiments.reporting.choice import against_chosen
+from experiments.reporting.choice import CHOSEN_BY, against_chosen
 from experiments.reporting.columns import definitions_of
 from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
@@ -122,19 +122,22 @@ def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str])
     target.mkdir(parents=True)
     for name, content in as_they_stand.items():
         write_packed(target / name, content)
-    write_packed(target / RESULTS, _compact_json(_shown(run, metrics)).encode())
+    write_packed(target / RESULTS, _compact_json(_shown(run, metrics, tested)).encode())
     write_text(target / RECORD, _compact_json(run.record))  # plain: what was run, on what, at what cost
     write_compact(PerUser(run.folder), [*tested, LIVE_K], target)
 
 
-def _shown(run: Run, metrics: Sequence[str]) -> dict[str, Any]:
-    """Return the part of results.json that the report reads."""
+def _shown(run: Run, metrics: Sequence[str], tested: Sequence[str]) -> dict[str, Any]:
+    """Return the part of results.json that the report reads, and what a choice on validation may rest on."""
     results = run.results
     groups: Mapping[str, Mapping[str, Mapping[str, Any]]] = results.get("test_groups") or {}
     told: Mapping[str, str] = results.get("definitions") or {}
     families = {part for metric in metrics for part in definitions_of(metric)}
     return {
         **{key: results[key] for key in _READ if key in results},
+        "validation": {
+            name: value for name, value in (results.get("validation") or {}).items() if name in {*tested, CHOSEN_BY}
+        },
         "test": {name: value for name, value in run.test.items() if name in metrics or "@" not in name},
         "test_groups": {
             by: {label: _of_group(means, metrics) for label, means in labelled.items()}

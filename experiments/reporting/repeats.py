@@ -59,6 +59,11 @@ class Repeats:
         return self.runs[0].method
 
     @property
+    def seeds(self) -> Sequence[int]:
+        """The seed of each run, [S]."""
+        return [run.seed for run in self.runs]
+
+    @property
     def model(self) -> Mapping[str, Any]:
         """The method's configuration."""
         return self.runs[0].model

@@ -13,14 +13,13 @@ from experiments.reporting import tables
 from experiments.reporting.answers import answers
 from experiments.reporting.canvas import Plot, slug
 from experiments.reporting.columns import definitions_of
-from experiments.reporting.comparison import LEVEL, N_PERMUTATIONS
+from experiments.reporting.comparison import LEVEL, N_DEVIATIONS, N_PERMUTATIONS
 from experiments.reporting.plots import draw
 from experiments.reporting.repeats import leaves
 from experiments.reporting.runs import Run, load_runs, refusals, unfinished
 from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
-from experiments.reporting.verdicts import N_DEVIATIONS
 
 _SUFFIXES = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
@@ -117,8 +116,8 @@ def _reading(summary: Summary) -> str:
     if any(arm.spread(metric) is not None for arm in summary.repeats for metric in summary.metrics):
         lines.append("± is the standard deviation over seeds; arms without randomness and single seeds show none.")
         lines.append(
-            f"The tests are over users, not seeds: a difference of less than {N_DEVIATIONS} ± is not a result, and the "
-            "sentences below the tables call it not different."
+            f"The tests are over users, not seeds: a difference of less than {N_DEVIATIONS} standard deviations over "
+            "seeds (of the difference, seed by seed where both arms have the same) is not a result and has no mark."
         )
     test = (
         f"p < {LEVEL:g} in a two-sided paired sign-flip test over the test users ({N_PERMUTATIONS:,} sign flips, "

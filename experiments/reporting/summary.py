@@ -131,8 +131,9 @@ class Summary:
         judged = [metric for metric in self.study.judged_by if metric in self.tested]
         names = self.study.rivals or ((self.baseline,) if self.baseline else ())
         for rival in (arm for name in names for arm in arms if arm.arm == name):
-            curves = set(self.curves_of(rival.arm))
-            others = [arm for arm in arms if arm is not rival and (not curves or curves & {*self.curves_of(arm.arm)})]
+            curves, own = set(self.curves_of(rival.arm)), self.study.own
+            near = [arm for arm in arms if not curves or arm.arm in own or curves & {*self.curves_of(arm.arm)}]
+            others = [arm for arm in near if arm is not rival]
             if rival.arm == self.baseline:  # tested already, for the marks, which these words must not contradict
                 chosen = {arm.arm for arm in others}
                 made = [one for one in self.against_baseline if one.dataset == dataset and one.arm in chosen]

@@ -123,11 +123,12 @@ def cost(summary: Summary) -> Table:
 def significance(summary: Summary) -> Table:
     """Every comparison that a mark may rest on, with its bootstrap interval."""
     families = {"against baseline": summary.against_baseline, "best against second": summary.best_against_second}
-    columns = ["family", "arm", "against", "metric", "users", "difference", "95 % low", "95 % high", "p", "p (Holm)"]
+    columns = ["family", "arm", "against", "metric", "users", "difference", "95 % low", "95 % high"]
+    columns += ["sd over seeds", "p", "p (Holm)"]
     rows: list[list[object]] = []
     for family, comparisons in families.items():
         for c in comparisons:
-            numbers = [c.n_users, c.difference, c.low, c.high, c.p, c.adjusted]
+            numbers = [c.n_users, c.difference, c.low, c.high, c.over_seeds, c.p, c.adjusted]
             rows.append([c.dataset, family, c.arm, c.against, c.metric, *numbers])
     rows.sort(key=lambda row: str(row[0]))
     title = "Paired sign-flip tests over test users, Holm-adjusted over all of the family on the dataset"

@@ -9,9 +9,6 @@ from experiments.reporting.columns import better
 from experiments.reporting.comparison import LEVEL, Comparison
 from experiments.reporting.repeats import Repeats
 
-N_DEVIATIONS = 2
-"""A difference of fewer standard deviations over seeds is not a result: five seeds of MIND on Books vary by 1.8 %."""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -42,8 +39,7 @@ class Verdict:
 def verdicts(rival: Repeats, arms: Sequence[Repeats], comparisons: Sequence[Comparison]) -> list[Verdict]:
     """Say who is above and who below an arm, a verdict for each metric that the comparisons are on.
 
-    Above or below is what the paired test over users tells apart (adjusted p below LEVEL) and what is besides at least
-    N_DEVIATIONS standard deviations over seeds, the larger of the two arms'. Methods without randomness have none.
+    Above or below is what users and seeds tell apart (`Comparison.significant`).
 
     Args:
         rival: what the others are held against.
@@ -57,9 +53,7 @@ def verdicts(rival: Repeats, arms: Sequence[Repeats], comparisons: Sequence[Comp
         for one in comparisons:
             if one.metric == metric:
                 arm, direction = known[one.arm], better(metric)
-                noise = N_DEVIATIONS * max(arm.spread(metric) or 0.0, rival.spread(metric) or 0.0)
-                differs = one.significant and abs(one.difference) >= noise
-                side = (1 if direction * one.difference > 0 else -1) if differs else 0
+                side = (1 if direction * one.difference > 0 else -1) if one.significant else 0
                 sides[side].append((-direction * (arm.mean(metric) or 0.0), arm.arm))
         above, level, below = ([name for _, name in sorted(sides[side])] for side in (1, 0, -1))
         found.append(Verdict(rival.arm, metric, above, level, below))

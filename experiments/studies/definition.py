@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from baselines.errors import unknown_name
@@ -47,6 +47,11 @@ class StudyDefinition(Study):
     common: Mapping[str, Any] = field(default_factory=dict)
     references: Sequence[str] = ()
     like: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What study.json holds: all that the report needs to know."""
+        return {name: value for name, value in asdict(self).items() if name in Study.__dataclass_fields__}
 
 
 def find_study(name: str) -> StudyDefinition:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +189,7 @@ def _training(settings: str) -> str:
 
 def _told(study: StudyDefinition, evaluation: EvaluationConfig, context: EvaluationContext) -> dict[str, Any]:
     """Say the study, with those of its columns that are measured."""
-    told = asdict(study)
-    for of_its_runs in ("common", "references", "like"):
-        told.pop(of_its_runs)
+    told = study.told
     subsets = Segments.of(context.popularity, evaluation.head_share, evaluation.mid_share).members
     left_out = [column for column in study.columns if not _measured(column, evaluation, {"", NOVEL, *subsets})]
     if left_out:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -123,6 +122,6 @@ def fabricate_definition(
                 folder, arm, quality=quality(arm), seed=seed, method=settings["method"], dataset=dataset, model=model,
                 live_k=(model.get("n_interests", 1),) if trained else (), n_users=n_users, stochastic=trained,
             )  # fmt: skip
-    told = {key: value for key, value in asdict(study).items() if key != "common"}
+    told = study.told
     (folder / "study.json").write_text(json.dumps({**told, "name": folder.name}))
     return folder

@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fabricated_runs import fabricate_run
+from numpy.typing import NDArray
 
 from experiments.reporting.answers import answers
 from experiments.reporting.choice import against_chosen, behind_chosen, chosen
@@ -27,23 +29,26 @@ STUDY = Study(
 )
 
 
-def run(folder: Path, dataset: str, arm: str, quality: float, validation: float | None, seed: int = 0) -> None:
-    path = fabricate_run(folder, arm, quality=quality, seed=seed, dataset=dataset) / "results.json"
-    fit = None if validation is None else {"best_step": 1, "best_value": validation, "n_steps": 2}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "fit": fit}))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(params=["measured", "an older copy, without validation"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """On `a` validation is wrong: it chooses k1 by the mean of two seeds, and k3 is better on test."""
+
+    def run(dataset: str, arm: str, quality: float, validation: float | None, seed: int = 0) -> None:
+        path = fabricate_run(tmp_path / "k", arm, quality=quality, seed=seed, dataset=dataset) / "results.json"
+        results = json.loads(path.read_text())
+        measured = request.param == "measured"
+        fit = None if validation is None else {"best_step": 1, "best_value": 0.9 if measured else validation}
+        results |= {"fit": fit, "validation": {"recall@50": validation} if measured else {}}
+        path.write_text(json.dumps(results))
+
     for seed in (0, 1):
-        run(tmp_path / "k", "a", "k1", 0.30, 0.4 + 0.2 * seed, seed)
-        run(tmp_path / "k", "a", "k3", 0.50, 0.45, seed)
-    run(tmp_path / "k", "b", "k1", 0.20, 0.1)
-    run(tmp_path / "k", "b", "k3", 0.40, 0.2)
+        run("a", "k1", 0.30, 0.4 + 0.2 * seed, seed)
+        run("a", "k3", 0.50, 0.45, seed)
+    run("b", "k1", 0.20, 0.1)
+    run("b", "k3", 0.40, 0.2)
     for dataset in ("a", "b"):
-        run(tmp_path / "k", dataset, "heuristic", 0.9, None)
-        run(tmp_path / "k", dataset, "ours", 0.45, 0.9)
+        run(dataset, "heuristic", 0.9, None)
+        run(dataset, "ours", 0.45, 0.9)
     return tmp_path / "k"
 
 
@@ -56,17 +61,25 @@ def means(summary: Summary, dataset: str) -> dict[str, float]:
     return {arm.arm: float(arm.mean("recall@20") or 0) for arm in summary.datasets[dataset]}
 
 
-def test_the_choice_sees_validation_alone_and_only_what_was_trained(summary: Summary) -> None:
+def test_the_choice_sees_validation_alone_and_only_what_was_measured_there(summary: Summary) -> None:
     assert {name: arm.arm for name, arm in chosen(summary, "a").items()} == {"preset K": "k1"}
     assert {name: arm.arm for name, arm in chosen(summary, "b").items()} == {"preset K": "k3"}
 
 
 def test_own_arms_are_held_against_the_choice_on_test(summary: Summary) -> None:
     table, test = against_chosen(summary, "a"), means(summary, "a")
+
+    def arm(name: str) -> NDArray[np.float64]:
+        return next(arm.values("recall@20") for arm in summary.datasets["a"] if arm.arm == name)
+
     assert table is not None
     expected = ["preset K", "k1", pytest.approx(0.5), test["k1"], "ours", test["ours"]]
     assert [row[:7] for row in table.rows] == [["recall@20", *expected]]
-    assert table.rows[0][7:] == [pytest.approx(100 * (test["ours"] / test["k1"] - 1)), pytest.approx(1e-4, rel=0.01)]
+    higher, low, high, over_seeds, p = table.rows[0][7:]
+    assert higher == pytest.approx(100 * (test["ours"] / test["k1"] - 1))
+    assert low < higher < high
+    assert over_seeds == pytest.approx(100 * np.std(arm("k1"), ddof=1) / test["k1"]), "ours has one seed, k1 has two"
+    assert p == pytest.approx(1e-4, rel=0.01)
 
 
 def test_they_are_held_against_it_on_each_metric_that_is_judged_by(summary: Summary) -> None:

@@ -48,15 +48,52 @@ def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_valu
     arms = {arm.arm: arm.mean("recall@20") for arm in summary.repeats}
     assert None not in arms.values()
     middle = (number(arms["k1"]) + number(arms["k3"])) / 2
-    k, value, equal, higher, fewest, fewer = map(number, rows["far"])
+    k, value, equal, higher, low, high, fewest, fewer = map(number, rows["far"])
+    assert low - 1e-4 < higher < high + 1e-4
     assert (k, value) == (2, arms["far"])
     assert equal == pytest.approx(middle)
     assert higher == pytest.approx(100 * (value / middle - 1))
     assert fewest == pytest.approx(3)
     assert fewer == pytest.approx(100 / 3, abs=0.1)
-    assert rows["near"][2:4] == [None, None], "nothing is extrapolated to nine vectors"
-    assert number(rows["near"][5]) < 0, "the other curve is there with fewer"
-    assert rows["none"][4:] == [None, None], "the other curve is never as high"
+    assert rows["near"][2:6] == [None] * 4, "nothing is extrapolated to nine vectors"
+    assert number(rows["near"][7]) < 0, "the other curve is there with fewer"
+    assert rows["none"][6:] == [None, None], "the other curve is never as high"
+
+
+def test_the_interval_at_equal_vectors_is_that_of_the_users_differences_from_the_line(summary: Summary) -> None:
+    table = frontier(summary, "toy")
+    assert table is not None
+    arms = {arm.arm: arm for arm in summary.repeats}
+    far, k1, k3 = (arms[name].per_user("recall@20") for name in ("far", "k1", "k3"))
+    difference = far - (k1 + k3) / 2
+    drawn = np.random.default_rng(0).integers(0, len(difference), (20_000, len(difference)))
+    bounds = np.quantile(difference[drawn].mean(1), [0.025, 0.975])
+    row = next(row for row in table.rows if row[0] == "adaptive: far")
+    equal, shown = number(row[5]), [number(value) for value in row[7:9]]
+    np.testing.assert_allclose(shown, 100 * bounds / equal, atol=1.5)
+
+
+def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path) -> None:
+    for arm, quality in (("few", 0.2), ("many", 0.4), ("ours", 0.3)):
+        fabricate_run(tmp_path / "k", arm, quality=quality, stochastic=False)
+    study = Study(
+        name="k", arms={arm: {"method": "comirec_sa"} for arm in ("few", "many", "ours")},
+        columns=("recall@20", "coverage@50"), judged_by=("recall@20", "coverage@50"), frontier_over="recall@20",
+        frontier={"generated": ("ours",), "control": ("many", "few")},
+    )  # fmt: skip
+    summary = Summary(load_runs(tmp_path / "k"), study)
+    table = frontier(summary, "toy")
+    assert table is not None
+    assert [row[2] for row in table.rows] == ["coverage@50"]
+    assert table.columns[3] == "recall@20"
+    assert "at equal recall@20" in table.columns
+    arms = {arm.arm: arm for arm in summary.repeats}
+    (x0, y0), (x1, y1), (x, _) = (
+        (number(arms[name].mean("recall@20")), number(arms[name].mean("coverage@50")))
+        for name in ("few", "many", "ours")
+    )
+    assert number(table.rows[0][5]) == pytest.approx(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
+    assert table.rows[0][7:] == [None, None], "a metric of all users together has no interval over users"
 
 
 def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:

@@ -39,7 +39,7 @@ def test_a_method_has_two_curves_of_one_colour_that_meet_in_one_run(k_sensitivit
 
 def test_references_are_the_arms_on_no_curve(k_sensitivity: Summary) -> None:
     references = [arm.arm for arm in references_of(k_sensitivity, "toy")]
-    assert references == ["item_knn", "repeat_then_item_knn", "mean_pooling", "mean_pooling_width_256"]
+    assert references == ["item_knn", "repeat_then_item_knn"]
     assert all(colors_of(k_sensitivity, "toy")[arm] == GREY for arm in references)
 
 

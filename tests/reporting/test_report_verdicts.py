@@ -25,8 +25,10 @@ def repeats(folder: Path, **qualities: float) -> dict[str, Repeats]:
     return {arm.arm: arm for arm in Summary(load_runs(folder), Study(name="s")).repeats}
 
 
-def compared(arm: str, difference: float, adjusted: float, metric: str = "recall@20") -> Comparison:
-    return Comparison("toy", arm, "rival", metric, 300, difference, 0.0, 0.0, adjusted, adjusted)
+def compared(
+    arm: str, difference: float, adjusted: float, metric: str = "recall@20", over_seeds: float = 0.0
+) -> Comparison:
+    return Comparison("toy", arm, "rival", metric, 300, difference, 0.0, 0.0, over_seeds, adjusted, adjusted)
 
 
 def test_arms_are_above_or_below_by_the_test_and_the_best_comes_first(tmp_path: Path) -> None:
@@ -39,9 +41,9 @@ def test_arms_are_above_or_below_by_the_test_and_the_best_comes_first(tmp_path: 
 
 def test_a_difference_within_the_noise_of_the_seeds_is_none(tmp_path: Path) -> None:
     arms = repeats(tmp_path, rival=0.3, arm=0.31)
-    spread = max(arm.spread("recall@20") or 0.0 for arm in arms.values())
     for factor, above in {1.9: [], 2.1: ["arm"]}.items():
-        (verdict,) = verdicts(arms["rival"], list(arms.values()), [compared("arm", factor * spread, 0.001)])
+        one = compared("arm", 0.01 * factor, 0.001, over_seeds=0.01)
+        (verdict,) = verdicts(arms["rival"], list(arms.values()), [one])
         assert verdict.above == above
         assert verdict.level == [arm for arm in ["arm"] if arm not in above]
 
@@ -60,12 +62,16 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     return Summary(runs, Study.read(folder, runs))
 
 
-def test_a_rival_on_a_curve_is_held_against_its_curve_and_another_against_all(summary: Summary) -> None:
+def test_a_rival_on_a_curve_is_held_against_its_curve_and_the_studys_own_arms_another_against_all(
+    summary: Summary,
+) -> None:
     for dataset in ("a", "b"):
         named = {one.rival: {*one.above, *one.level, *one.below} for one in summary.verdicts[dataset]}
         assert named["item_knn"] == set(summary.study.arms) - {"item_knn"}
-        assert named["mind_k1"] == {"mind_k2", "mind_k4", "mind_k8", "mind_k16"}
-        assert named["mind_k1_width_256"] == {"mind_k2_width_128", "mind_k4", "mind_k8_width_32", "mind_k16_width_16"}
+        assert summary.study.own == ["mean_pooling"]
+        assert named["mind_k1"] == {"mind_k2", "mind_k4", "mind_k8", "mind_k16", "mean_pooling"}
+        at_equal_budget = {"mind_k2_width_128", "mind_k4", "mind_k8_width_32", "mind_k16_width_16"}
+        assert named["mind_k1_width_256"] == at_equal_budget | {"mean_pooling"}
 
 
 def test_verdicts_of_the_baseline_agree_with_the_marks_of_the_table(summary: Summary) -> None:
@@ -75,8 +81,8 @@ def test_verdicts_of_the_baseline_agree_with_the_marks_of_the_table(summary: Sum
         for one in summary.against_baseline
         if (one.dataset, one.metric) == ("a", verdict.metric) and one.significant
     }
-    assert {*verdict.above} <= {arm for arm, difference in marked.items() if difference > 0}
-    assert {*verdict.below} <= {arm for arm, difference in marked.items() if difference < 0}
+    assert {*verdict.above} == {arm for arm, difference in marked.items() if difference > 0}
+    assert {*verdict.below} == {arm for arm, difference in marked.items() if difference < 0}
 
 
 def test_one_dataset_has_the_verdicts_it_has_among_several(summary: Summary) -> None:
