@@ -168,9 +168,16 @@ class ServingConfig:
     """alpha: an item's score loses alpha log(1 + its behaviours in training). Scores are log odds, so that 1 would rank
     by what a history makes likelier than it is for everybody."""
 
+    contrast: float = 1.0
+    """Beside each interest a second one, led this many times as far from the mean of what is popular; 1 = none. What
+    guidance is to generated interests, for extracted ones."""
+
     def __post_init__(self) -> None:
         require_number("serving.jitter", self.jitter, at_least=0)
         require_number("serving.n_copies", self.n_copies, at_least=1)
         require_number("serving.dropout", self.dropout, at_least=0, below=1)
         require_number("serving.n_passes", self.n_passes, at_least=1)
         require_number("serving.popularity_penalty", self.popularity_penalty, at_least=0)
+        require_number("serving.contrast", self.contrast, at_least=1)
+        if self.contrast > 1 and self.jitter:
+            raise BadInput("serving.contrast and serving.jitter are each a control of its own: ask for one of them.")

@@ -158,12 +158,15 @@ class Posterior(InterestExtractor):
         )
         self.noise = OwnNoise(width)
 
-    def forward(self, history: Tensor, history_mask: Tensor, target: Tensor | None = None) -> Interests:
+    def forward(
+        self, history: Tensor, history_mask: Tensor, target: Tensor | None = None, undropped: Tensor | None = None
+    ) -> Interests:
         """See `InterestExtractor.forward`; without a target there is no denoising loss.
 
         Args:
             history: [B, L, D]; history_mask: [B, L] bool.
             target: [B, D], the behaviour to come, of any length; it enters the denoising loss alone.
+            undropped: [B, L, D], the history before dropout, where what there is to be denoised is made of it.
         """
         context = self.denoiser.encode(history, history_mask)
         penalties = {}
@@ -171,7 +174,8 @@ class Posterior(InterestExtractor):
             vectors, log_share = self._ranked(context, history, history_mask, target)
             mask = torch.ones_like(log_share, dtype=torch.bool)
             if target is not None:
-                penalties["denoising"] = self._denoising(context, history, history_mask, unit(target.detach()))
+                whole = history if undropped is None else undropped
+                penalties["denoising"] = self._denoising(context, whole, history_mask, unit(target.detach()))
         else:
             vectors, mask, log_share = self._served(context, history, history_mask)
         assignment = self.assigned(history, history_mask, vectors, mask)
@@ -266,6 +270,7 @@ class InterestSet(Posterior):
     """A set of vectors, generated together."""
 
     interacting = True
+    reads_undropped = True  # clusters of behaviours with parts missing are none of the user's
 
     def clean(self, history: Tensor, history_mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See `Posterior.clean`; the slots are the samples."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from baselines.config import ServingConfig
+from baselines.contrasted import Contrasted
 from baselines.errors import BadInput, unknown_name
 from baselines.ranker import Ranker
 from baselines.recommender import Recommender
@@ -43,7 +44,7 @@ def served(method: AnyMethod, config: RunConfig, dataset: Dataset) -> Ranker:
 
 
 def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Ranker:
-    """Return a recommender of the same parameters and other knobs, with noise or a penalty where it is asked for."""
+    """Return a recommender of the same parameters and other knobs; with noise, penalty, contrast as it is asked for."""
     serving = config.serving
     known = set(inspect.signature(find_method(config.method).load()).parameters) - {"width", "max_history"}
     for name in serving.model:
@@ -69,4 +70,6 @@ def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Rank
     if serving.popularity_penalty:
         made.handicap = serving.popularity_penalty * torch.from_numpy(dataset.train.item_counts).log1p()
     made.eval()
+    if serving.contrast > 1:
+        return Contrasted(made, serving.contrast, dataset.train.item_counts)
     return Jittered(made, serving.jitter, serving.n_copies, config.seed) if serving.jitter else made

@@ -9,12 +9,16 @@ proves nothing: each arm is swept along a knob of serving, and a generator's cur
   behaviours in the samples' place, and a plain network in the generator's (`beside_twin`);
 * noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
 * what is popular, held back outright: every score loses a multiple of the log of its item's frequency (`*_penalty`);
+* guidance without a generator: beside each extracted interest a second one, led away from the mean of what is popular
+  as a generator's answer is from that to no history (`*_contrast`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
 * diffusion as published, one generated item a user (`diffurec`, `dreamrec`; `diffusion_mi.extractor` says in what they
   differ from the papers).
-These are put on the most accurate extractors, `adaptive_sequence` and one transformer vector (`sasrec`).
-Arms that differ in serving alone share a training. Beyond the curves: does quality depend on the number of steps (it
-should not: 4 within 1 % of 50), or of samples?
+These are put on the most accurate extractors, `adaptive_sequence` and one transformer vector (`sasrec`). What is not to
+be less accurate than: these, `adaptive`, ComiRec-SA without and with the non-linear step, and SASRec trained at every
+position. The frontier tells tail accuracy and tail coverage at equal recall. Where users return, what is new to them
+(`recall@50:novel`) tells whether a gain is more than what they had. Arms that differ in serving alone share a training.
+Beyond the curves: does quality depend on the number of steps (it should not: 4 within 1 % of 50), or of samples?
 
 The settings of training are those of `adaptive`, the same for all trained arms and logs; the latest 20 behaviours are
 read. The curves are as sparse as they are because every arm more makes each of the tests over users stricter (Holm).
@@ -29,13 +33,17 @@ from typing import Any
 
 from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import ONE_TRANSFORMER, settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, settings_of_adaptive
 
+_REFERENCES = ("item_knn", "repeat_then_item_knn", "ease")
 _TWIN = {"model": {"ranked": "whole", "whole_share": 1.0, "contrast": 1.0}, "loss": {"weights": {"denoising": 0.0}}}
 _ONE_ITEM = {"n_samples": 1, "n_steps": 16, "start": 1.0, "whole_share": 0.0, "contrast": 1.0}
 _ARMS: Mapping[str, Mapping[str, Any]] = {
-    **{name: {"method": name} for name in ("item_knn", "ease", "comirec_sa", "adaptive", "adaptive_sequence")},
+    **{name: {"method": name} for name in _REFERENCES},
+    **{name: {"method": name} for name in ("comirec_sa", "adaptive", "adaptive_sequence")},
+    "comirec_sa_in_context": {"method": "comirec_sa", "scoring": IN_CONTEXT},
     "sasrec": ONE_TRANSFORMER,
+    "sasrec_every": {"method": "sasrec", "training": {"positions": "every", "batch_size": 64}},
     "posterior": {"method": "diffusion_posterior"},
     "set": {"method": "diffusion_set"},
     "beside": {"method": "diffusion_beside"},
@@ -130,9 +138,15 @@ def _held_back(base: str, values: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4), **m
     return _Sweep(base=base, name="penalty", axis="penalty", knob="serving.popularity_penalty", values=values, **more)
 
 
-def _reranked(base: str, kind: str) -> _Sweep:
+def _led_away(base: str) -> _Sweep:
+    """Guidance of what is extracted."""
+    values = (1.5, 2.0, 3.0, 5.0)
+    return _Sweep(base=base, name="contrast", axis="contrast", knob="serving.contrast", values=values, start=1.0)
+
+
+def _reranked(base: str, kind: str, values: tuple[float, ...]) -> _Sweep:
     knob, fixed = "reranking.diversity_weight", {"reranking.kind": kind}
-    return _Sweep(base=base, name=kind, axis="weight", knob=knob, values=(0.05, 0.2, 0.5), start=0.0, fixed=fixed)
+    return _Sweep(base=base, name=kind, axis="weight", knob=knob, values=values, start=0.0, fixed=fixed)
 
 
 _SWEEPS = [
@@ -159,8 +173,15 @@ _SWEEPS = [
     *_without_generating("sasrec", n_copies=8),
     *(_held_back(base, start=0.0) for base in ("adaptive_sequence", "sasrec")),
     _held_back("beside", (0.05, 0.1, 0.2), fixed={"serving.model.generated_share": 0.3}),
-    *(_reranked("adaptive_sequence", kind) for kind in ("controllable", "dpp")),
+    _led_away("adaptive_sequence"),
+    _reranked("adaptive_sequence", "controllable", (0.005, 0.01, 0.02, 0.05, 0.2, 0.5)),
+    _reranked("adaptive_sequence", "dpp", (0.05, 0.1, 0.2, 0.5)),
 ]
+_CURVES = {sweep.label: sweep.places for sweep in _SWEEPS}
+_AGAINST = (
+    *("beside behaviours", "beside unsampled", "beside penalty", "posterior contrast", "posterior behaviours"),
+    *(f"adaptive sequence {name}" for name in ("contrast", "penalty", "jitter", "dropout", "controllable", "dpp")),
+)
 _TAIL = ("recall@50:tail80", "tail_coverage@50:tail80")
 _VARIETY = (
     "coverage@50", "gini@50", "novelty@50", "held_out_coverage@50", "live_k", "mean_pairwise_cosine", "effective_rank",
@@ -169,20 +190,27 @@ _VARIETY = (
 STUDY = StudyDefinition(
     name="diffusion_long_tail",
     question="Does generating interests by diffusion cover the long tail better than extracting them, as accurately?",
-    columns=("recall@20", "recall@50", *_TAIL, *_VARIETY),
+    columns=("recall@20", "recall@50", "recall@50:novel", *_TAIL, *_VARIETY),
     arms={**_ARMS, **{name: arm for sweep in _SWEEPS for name, arm in sweep.arms.items()}},
     baseline="adaptive_sequence",
     rivals=("adaptive_sequence", "posterior_twin"),
     judged_by=("recall@50", *_TAIL),
     x="contrast",
-    curves={sweep.label: sweep.places for sweep in _SWEEPS},
+    curves=_CURVES,
     x_of={sweep.label: sweep.axis for sweep in _SWEEPS if sweep.axis != "contrast"},
     plots=(
         *(("recall@50", metric) for metric in reversed(_TAIL)),
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
     ),
     floor=0.85,
-    choices={"deterministic": ("comirec_sa", "sasrec", "adaptive", "adaptive_sequence")},
+    frontier={name: tuple(_CURVES[name]) for name in ("beside share", *_AGAINST)},
+    frontier_over="recall@50",
+    choices={
+        "deterministic": (
+            *("comirec_sa", "comirec_sa_in_context", "sasrec", "sasrec_every", "adaptive", "adaptive_sequence"),
+        ),
+    },
     own=("beside", "posterior", "set"),
     common=settings_of_adaptive(),
+    references=_REFERENCES,
 )

@@ -17,6 +17,7 @@ OTHERWISE = {
     "jitter": ["--serving.jitter=0.5", "--serving.n_copies=2"],
     "dropout": ["--serving.dropout=0.2", "--serving.n_passes=2"],
     "penalty": ["--serving.popularity_penalty=0.5"],
+    "contrast": ["--serving.contrast=2"],
 }
 
 
@@ -53,6 +54,7 @@ BAD = {
     "--serving.model={n_interests: 3}": "the parameters of comirec_sa are others than those that were trained",
     "--serving.model={temperature: 0}": "model.temperature must be a finite number greater than 0",
     "--serving.jitter=-1": "serving.jitter must be",
+    "--serving.contrast=0.5": "serving.contrast must be",
     "--serving.jiter=1": "did you mean 'serving.jitter'",
 }
 

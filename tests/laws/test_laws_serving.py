@@ -21,6 +21,7 @@ NOISE: Mapping[str, ServingConfig] = {
     "jitter": ServingConfig(jitter=0.5, n_copies=2),
     "dropout": ServingConfig(dropout=0.3, n_passes=2),
     "both": ServingConfig(jitter=0.2, n_copies=2, dropout=0.1, n_passes=2),
+    "contrast": ServingConfig(contrast=3.0),
 }
 DRAWING = {"pinnersage"}
 """Which clusters these serve is drawn by what is read of the history, and so by what a pass drops of it."""
