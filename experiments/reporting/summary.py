@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from baselines.errors import BadInput
@@ -49,10 +49,7 @@ class Summary:
     @cached_property
     def metrics(self) -> Sequence[str]:
         """The columns of the main table."""
-        known = {metric for run in self.runs for metric in run.test}
-        if any(run.mean_live_k is not None for run in self.runs):
-            known.add(columns.LIVE_K)
-        return columns.choose(self.study.columns, known)
+        return columns.choose(self.study.columns, _held(self.runs))
 
     @cached_property
     def tested(self) -> Sequence[str]:
@@ -119,8 +116,13 @@ class Summary:
         return {dataset: self._verdicts(dataset, arms) for dataset, arms in self.datasets.items()}
 
     def only(self, dataset: str) -> Summary:
-        """Return the summary of one dataset; comparisons stay within a dataset, so none is made again."""
-        part = Summary([run for run in self.runs if run.dataset == dataset], self.study)
+        """Return the summary of one dataset; comparisons stay within a dataset, so none is made again.
+
+        A column that runs on other datasets hold, and none on this one, is left out.
+        """
+        runs = [run for run in self.runs if run.dataset == dataset]
+        held = _held(runs)
+        part = Summary(runs, replace(self.study, columns=[name for name in self.metrics if name in held]))
         for name in ("against_baseline", "best_against_second"):
             part.__dict__[name] = [found for found in getattr(self, name) if found.dataset == dataset]
         part.__dict__["verdicts"] = {dataset: self.verdicts[dataset]}
@@ -141,3 +143,9 @@ class Summary:
                 made = against(others, rival, judged)
             found += verdicts(rival, arms, [one for one in made if one.metric in judged])
         return found
+
+
+def _held(runs: Sequence[Run]) -> set[str]:
+    """The metrics that some run holds."""
+    of_interests = {columns.LIVE_K} if any(run.mean_live_k is not None for run in runs) else set()
+    return {metric for run in runs for metric in run.test} | of_interests

@@ -191,6 +191,14 @@ def test_the_main_table_holds_nothing_of_time_or_memory(folder: Path, tmp_path: 
     assert main_table(slower, study) == main_table(runs, study)
 
 
+def test_a_column_that_a_dataset_has_not_is_left_out_of_its_table_alone(tmp_path: Path) -> None:
+    fabricate_run(tmp_path, "a", dataset="new", corpus={"gini@20": 0.5})
+    fabricate_run(tmp_path, "a", dataset="old")
+    found = Summary(load_runs(tmp_path), Study(name="s", columns=("recall@20", "gini@20")))
+    assert found.metrics == found.only("new").metrics == ["recall@20", "gini@20"]
+    assert found.only("old").metrics == ["recall@20"]
+
+
 def test_unknown_columns_and_baselines_are_refused(summary: Summary) -> None:
     with pytest.raises(BadInput, match="did you mean 'recall@20'"):
         tables.main(Summary(summary.runs, replace(summary.study, columns=["recal@20"])))
