@@ -46,7 +46,8 @@ def served(method: AnyMethod, config: RunConfig, dataset: Dataset) -> Ranker:
 def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Ranker:
     """Return a recommender of the same parameters and other knobs; with noise, penalty, contrast as it is asked for."""
     serving = config.serving
-    known = set(inspect.signature(find_method(config.method).load()).parameters) - {"width", "max_history"}
+    entry = find_method(config.method)
+    known = set(inspect.signature(entry.load()).parameters) - {"width", "max_history", *entry.given}
     for name in serving.model:
         if name not in known:
             raise unknown_name("key of serving.model", name, known)

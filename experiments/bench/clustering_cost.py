@@ -29,7 +29,7 @@ from baselines.recommender import Recommender
 from baselines.sequences import Sequences
 from experiments.bench.planted import plant
 from experiments.bench.timing import seconds
-from experiments.bench.training import n_threads, random_sequences, with_method
+from experiments.bench.training import n_threads, random_sequences
 from experiments.config import RunConfig
 from experiments.data.loading import load_dataset
 from experiments.data.registry import SYNTHETIC
@@ -66,7 +66,7 @@ class ToldExtractor(AdaptiveExtractor):
 
 
 def share_of_step(config: RunConfig) -> Table:
-    """Split the time of a training step of `adaptive`, at its defaults, B = 256 and L = 20.
+    """Split the time of a training step of `adaptive` by `config`, at B = 256 and L = 20.
 
     `labels`: linkage and cut. `pooling`: from labels to interests, forward and backward. `rest`: looking up and scoring
     items, and the optimiser. Full histories of random items; and those of the log that `config` names, if a real one.
@@ -85,7 +85,6 @@ def share_of_step(config: RunConfig) -> Table:
 
 def _split(config: RunConfig, train: Sequences, min_history: int) -> list[object]:
     """Behaviours and clusters of a user, milliseconds of a step, shares, and the ratio to labels known."""
-    config = with_method(config, "adaptive")
     config = replace(config, scoring=replace(config.scoring, max_history=_L))
     device = resolve_device(config)
     model = make_method(config, train)

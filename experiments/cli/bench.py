@@ -25,11 +25,11 @@ BENCHES = {
     "sampling": "users a second for whom diffusion generates interests, by steps, samples and guidance",
 }
 _DEFAULTS = {
-    "evaluation": ["--training.max_steps=300", "--training.evaluate_every=300"],
-    "training": [],
-    "clustering": ["--training.threads=1", "--device=cpu"],
-    "routing": ["--training.threads=1", "--device=cpu"],
-    "sampling": ["--training.threads=2", "--device=cpu"],
+    "evaluation": ["--method=comirec_sa", "--training.max_steps=300", "--training.evaluate_every=300"],
+    "training": ["--method=comirec_sa"],
+    "clustering": ["--method=adaptive", "--training.threads=1", "--device=cpu"],
+    "routing": ["--method=comirec_sa", "--training.threads=1", "--device=cpu"],
+    "sampling": ["--method=comirec_sa", "--training.threads=2", "--device=cpu"],
 }
 _SIZES = (
     ("lengths", [50, 20, 200, 2000], "L, of which the first is the one at which K varies: [50,2000]"),
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
         raise unknown_name("bench", name, BENCHES)
     if name != "evaluation":
         _refuse_fixed(arguments[1:])
-    given = ["--method=comirec_sa", *_DEFAULTS[name], *_data(name, arguments[1:]), *arguments[1:]]
+    given = [*_DEFAULTS[name], *_data(name, arguments[1:]), *arguments[1:]]
     config, _, namespace = parse_run(f"adaptive-mi bench {name}", given, partial(_add_flags, name))
     tables = []
     for table in _tables(name, config, namespace):

@@ -53,9 +53,11 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
         tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
         for name, own, arm in pairs:
             test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
-            told = [metric, name, arm.arm, on_validation(arm), theirs, own.arm, ours, percent_above(ours, theirs)]
+            taken = [metric, _of(summary, dataset, name), arm.arm, on_validation(arm), theirs]
             low, high, over_seeds, p = (test.low, test.high, test.over_seeds, test.adjusted) if test else [None] * 4
-            rows.append([*told, *in_percent(theirs, low, high, over_seeds), p])
+            rows.append(
+                [*taken, own.arm, ours, percent_above(ours, theirs), *in_percent(theirs, low, high, over_seeds), p]
+            )
     if not rows:
         return None
     columns = ["metric", "of", "chosen", "on validation", "on test", "own arm", "own arm on test"]
@@ -66,6 +68,13 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
         "Holm-adjusted over the rows of a metric; a metric of all users together has none"
     )
     return Table([*columns, *percents, "p"], rows, title, {**dict.fromkeys(percents, 1), "p": 4})
+
+
+def _of(summary: Summary, dataset: str, choice: str) -> str:
+    """The name of a choice, and how many of its arms there were to choose from where that is not all."""
+    arms = summary.study.choices[choice]
+    n_run = len(_run(summary, dataset, arms))
+    return choice if n_run == len(arms) else f"{choice} ({n_run} of {len(arms)} run)"
 
 
 def behind_chosen(summary: Summary) -> Table | None:

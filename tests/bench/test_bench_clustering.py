@@ -127,7 +127,7 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_parts_of_a_step_are_all_of_it_and_a_log_that_is_not_there_is_skipped(
     configure: Callable[..., RunConfig],
 ) -> None:
-    config = configure("comirec_sa")
+    config = configure("adaptive")
     table = share_of_step(replace(config, data=replace(config.data, source="synthetic")))
     full, missing = table.rows
     assert full[1] == 20

@@ -73,7 +73,7 @@ def test_own_arms_are_held_against_the_choice_on_test(summary: Summary) -> None:
         return next(arm.values("recall@20") for arm in summary.datasets["a"] if arm.arm == name)
 
     assert table is not None
-    expected = ["preset K", "k1", pytest.approx(0.5), test["k1"], "ours", test["ours"]]
+    expected = ["preset K (3 of 4 run)", "k1", pytest.approx(0.5), test["k1"], "ours", test["ours"]]
     assert [row[:7] for row in table.rows] == [["recall@20", *expected]]
     higher, low, high, over_seeds, p = table.rows[0][7:]
     assert higher == pytest.approx(100 * (test["ours"] / test["k1"] - 1))
