@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from experiments.reporting.columns import better, in_percent, percent_above
-from experiments.reporting.comparison import between
+from experiments.reporting.columns import in_percent, percent_above
+from experiments.reporting.comparison import Comparison, between
 from experiments.reporting.repeats import Repeats, mean
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
@@ -25,7 +25,7 @@ def chosen(summary: Summary, dataset: str) -> Mapping[str, Repeats]:
     """
     found = {}
     for name, arms in summary.study.choices.items():
-        measured = [(value, arm) for arm in _run(summary, dataset, arms) if (value := on_validation(arm)) is not None]
+        measured = [(value, arm) for arm in summary.arms_of(dataset, arms) if (value := on_validation(arm)) is not None]
         if measured:
             found[name] = max(measured, key=lambda of: of[0])[1]
     return found
@@ -37,8 +37,13 @@ def on_validation(arm: Repeats) -> float | None:
     Of runs whose kept copies are older than this measure, what training was at best: the same, but for arms that are
     served otherwise than they were trained.
     """
-    measured = mean((run.results.get("validation") or {}).get(CHOSEN_BY) for run in arm.runs)
-    return measured or mean((run.results.get("fit") or {}).get("best_value") for run in arm.runs)
+    at_best = mean((run.results.get("fit") or {}).get("best_value") for run in arm.runs)
+    return at_best if (measured := validated(arm, CHOSEN_BY)) is None else measured
+
+
+def validated(arm: Repeats, metric: str) -> float | None:
+    """Return a metric on validation users, mean over seeds; None where a run does not tell."""
+    return mean((run.results.get("validation") or {}).get(metric) for run in arm.runs)
 
 
 def against_chosen(summary: Summary, dataset: str) -> Table | None:
@@ -49,31 +54,38 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
         if own is not arm
     ]
     rows: list[list[object]] = []
-    for metric in _metrics(summary):
+    for metric in summary.judged_upwards:
         tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
         for name, own, arm in pairs:
-            test, ours, theirs = tests.get((own.arm, arm.arm)), own.mean(metric), arm.mean(metric)
-            taken = [metric, _of(summary, dataset, name), arm.arm, on_validation(arm), theirs]
-            low, high, over_seeds, p = (test.low, test.high, test.over_seeds, test.adjusted) if test else [None] * 4
-            rows.append(
-                [*taken, own.arm, ours, percent_above(ours, theirs), *in_percent(theirs, low, high, over_seeds), p]
-            )
+            taken = [metric, _of(summary, dataset, name), arm.arm, on_validation(arm), arm.mean(metric)]
+            difference = in_percent_of(arm, own, metric, tests.get((own.arm, arm.arm)))
+            rows.append([*taken, own.arm, own.mean(metric), *difference])
     if not rows:
         return None
     columns = ["metric", "of", "chosen", "on validation", "on test", "own arm", "own arm on test"]
-    percents = ["higher %", "at least %", "at most %", "sd over seeds %"]
     title = (
         f"What validation chooses on {dataset}, and the study's own arms against it on test; a 95 % interval over "
         "users and the standard deviation over seeds, in percent of what is chosen; p of the paired test over users, "
         "Holm-adjusted over the rows of a metric; a metric of all users together has none"
     )
-    return Table([*columns, *percents, "p"], rows, title, {**dict.fromkeys(percents, 1), "p": 4})
+    return Table([*columns, *DIFFERENCE], rows, title, DIFFERENCE)
+
+
+DIFFERENCE: Mapping[str, int] = {"higher %": 1, "at least %": 1, "at most %": 1, "sd over seeds %": 1, "p": 4}
+"""The columns of `in_percent_of`, and their digits."""
+
+
+def in_percent_of(reference: Repeats, arm: Repeats, metric: str, test: Comparison | None) -> list[float | None]:
+    """By how many percent of a reference an arm is above it, the interval of that, its deviation over seeds, and p."""
+    theirs = reference.mean(metric)
+    low, high, over_seeds, p = (test.low, test.high, test.over_seeds, test.adjusted) if test else [None] * 4
+    return [percent_above(arm.mean(metric), theirs), *in_percent(theirs, low, high, over_seeds), p]
 
 
 def _of(summary: Summary, dataset: str, choice: str) -> str:
     """The name of a choice, and how many of its arms there were to choose from where that is not all."""
     arms = summary.study.choices[choice]
-    n_run = len(_run(summary, dataset, arms))
+    n_run = len(summary.arms_of(dataset, arms))
     return choice if n_run == len(arms) else f"{choice} ({n_run} of {len(arms)} run)"
 
 
@@ -82,14 +94,14 @@ def behind_chosen(summary: Summary) -> Table | None:
 
     By the first metric that is judged by. None for one dataset: there is no choice that could fail elsewhere.
     """
-    metric = next(iter(_metrics(summary)), None)
+    metric = next(iter(summary.judged_upwards), None)
     if metric is None or not summary.study.choices or len(summary.datasets) < 2:
         return None
     first, names = next(iter(summary.study.choices.items()))
     best = {dataset: choice[first] for dataset in summary.datasets if first in (choice := chosen(summary, dataset))}
     rows: list[list[object]] = []
     for name in dict.fromkeys([*names, *_names_of_own(summary)]):
-        found = [(arm, best[dataset]) for dataset in best for arm in _run(summary, dataset, [name])]
+        found = [(arm, best[dataset]) for dataset in best for arm in summary.arms_of(dataset, [name])]
         values = [percent_above(arm.mean(metric), reference.mean(metric)) for arm, reference in found]
         if len(found) == len(best) > 1 and None not in values:
             rows.append([name, *values, min(value for value in values if value is not None)])
@@ -100,20 +112,9 @@ def behind_chosen(summary: Summary) -> Table | None:
     return Table(["arm", *columns], rows, title, dict.fromkeys(columns, 1))
 
 
-def _metrics(summary: Summary) -> list[str]:
-    """The metrics that are judged by and have a better direction upwards."""
-    return [name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0]
-
-
 def _names_of_own(summary: Summary) -> Sequence[str]:
     return summary.study.own or ([summary.baseline] if summary.baseline else [])
 
 
-def _own(summary: Summary, dataset: str) -> list[Repeats]:
-    return _run(summary, dataset, _names_of_own(summary))
-
-
-def _run(summary: Summary, dataset: str, names: Sequence[str]) -> list[Repeats]:
-    """Those of the named arms that have been run on a dataset, in the order of the names."""
-    known = {arm.arm: arm for arm in summary.datasets[dataset]}
-    return [known[name] for name in names if name in known]
+def _own(summary: Summary, dataset: str) -> Sequence[Repeats]:
+    return summary.arms_of(dataset, _names_of_own(summary))

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.reporting.columns import LIVE_K, better, in_percent, percent_above, shown_as
+from experiments.reporting.columns import LIVE_K, in_percent, percent_above, shown_as
 from experiments.reporting.comparison import interval
 from experiments.reporting.repeats import Repeats
 from experiments.reporting.summary import Summary
@@ -22,12 +22,10 @@ from experiments.reporting.table import Table
 def frontier(summary: Summary, dataset: str) -> Table | None:
     """Hold each arm of the study's first curve against every other curve; None where there is nothing to hold."""
     over = shown_as(summary.study.frontier_over)
-    run = {arm.arm: arm for arm in summary.datasets[dataset]}
-    curves = {name: [run[arm] for arm in arms if arm in run] for name, arms in summary.study.frontier.items()}
-    metrics = [name for name in summary.study.judged_by if name in summary.metrics and better(name) > 0]
+    curves = {name: summary.arms_of(dataset, arms) for name, arms in summary.study.frontier.items()}
     rows: list[list[object]] = []
     for (first, ours), (name, theirs) in product(list(curves.items())[:1], list(curves.items())[1:]):
-        for metric, arm in product((name for name in metrics if name != over), ours):
+        for metric, arm in product([name for name in summary.judged_upwards if name != over], ours):
             place, own = arm.mean(over), arm.mean(metric)
             curve = along(theirs, over, metric)
             if place is not None and own is not None and len(curve) > 1:

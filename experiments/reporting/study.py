@@ -43,6 +43,9 @@ class Study:
             validation chooses, and how far from it on test the arms of `own` are; of the first name also how far every
             arm is on every log from what is chosen there.
         own: arms that are held against what is chosen. Empty = the baseline alone.
+        points: name -> arms that differ in a knob of serving. The report says which of them validation would serve, and
+            what that point is worth on test beside what is chosen of the first choice.
+        points_by: the metric of which a point is to have the most.
     """
 
     name: str
@@ -61,6 +64,8 @@ class Study:
     frontier_over: str = "live_k"
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     own: Sequence[str] = ()
+    points: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    points_by: str | None = None
 
     @classmethod
     def read(cls, folder: Path, runs: Sequence[Run]) -> Study:

@@ -58,6 +58,16 @@ class Summary:
         return [metric for metric in judged or self.metrics if columns.better(metric)]
 
     @property
+    def judged_upwards(self) -> Sequence[str]:
+        """The metrics that are judged by and better the higher they are."""
+        return [name for name in self.study.judged_by if name in self.metrics and columns.better(name) > 0]
+
+    def arms_of(self, dataset: str, names: Sequence[str]) -> Sequence[Repeats]:
+        """Return those of the named arms that have been run on a dataset, in the order of the names."""
+        known = {arm.arm: arm for arm in self.datasets[dataset]}
+        return [known[name] for name in names if name in known]
+
+    @property
     def axes(self) -> Sequence[str]:
         """What the study's curves vary, in words: its `x`, and what single curves vary instead."""
         return list(dict.fromkeys(filter(None, (self.study.x, *self.study.x_of.values()))))

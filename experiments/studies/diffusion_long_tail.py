@@ -211,6 +211,8 @@ STUDY = StudyDefinition(
         ),
     },
     own=("beside", "posterior", "set"),
+    points={name: tuple(_CURVES[name]) for name in ("beside share", *_AGAINST)},
+    points_by=_TAIL[0],
     common=settings_of_adaptive(),
     references=_REFERENCES,
 )

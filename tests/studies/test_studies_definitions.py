@@ -55,6 +55,7 @@ def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
     assert {arm for curve in study.curves.values() for arm in curve} <= set(study.arms)
     assert {arm for arms in study.frontier.values() for arm in arms} <= set(study.arms)
     assert {arm for arms in study.choices.values() for arm in arms} <= set(study.arms)
+    assert {arm for arms in study.points.values() for arm in arms} <= set(study.arms)
     assert set(study.own) <= set(study.arms)
     assert set(study.rivals) <= set(study.arms)
     assert set(study.references) <= set(study.arms)
