@@ -7,7 +7,7 @@ where what is asked for is x_0 itself (`sample`), or v = sqrt(a_t) e - sqrt(1 - 
 Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", ICLR 2022). The way back is deterministic, so that
 x_T decides the sample: DDIM with eta = 0 (Song, Meng and Ermon, ICLR 2021), DPM-Solver++ of second order (Lu et al.,
 2022), or UniPC (Zhao et al., NeurIPS 2023), all with the schedule of training.
-    answer = null + guidance * (answer of the history - null)                                   (Ho and Salimans, eq. 6)
+    answer = null + guidance * (answer of the history - null)                (Ho and Salimans, eq. 6; guidance = 1 + w)
 
 Differs from the papers:
 * e is never what is asked for: at t = T next to nothing is left of x_0, and e over that is an infinity;
@@ -106,10 +106,11 @@ class Diffusion:
 
     Args:
         scheduler: of training (`make_scheduler`).
+        heard: what a noisy vector is multiplied by before the network reads it.
     """
 
-    def __init__(self, scheduler: DDPMScheduler) -> None:
-        self.scheduler = scheduler
+    def __init__(self, scheduler: DDPMScheduler, heard: float = 1.0) -> None:
+        self.scheduler, self.heard = scheduler, heard
         self.n_diffusion_steps: int = scheduler.config.num_train_timesteps
         self.asks_for_v: bool = scheduler.config.prediction_type == "v_prediction"
         self._samplers: dict[str, Any] = {}
@@ -203,7 +204,7 @@ class Diffusion:
         null = context.null if guidance != 1 else None
 
         def answer(x_t: Tensor, t: Tensor) -> Tensor:
-            t = t.to(x_t.device)
+            t, x_t = t.to(x_t.device), self.heard * x_t
             said: Tensor = denoiser(x_t, t, context if guidance or null is None else null)
             if null is not None and guidance:
                 of_null = denoiser(x_t, t, null)

@@ -24,12 +24,14 @@ Two generators, by what a sample is:
 
 Two published recommenders are settings of `Posterior`, each of one sample, without a whole:
 * DiffuRec (Li, Sun and Li, "DiffuRec: A Diffusion Model for Sequential Recommendation", TOIS 2023, algorithms 1 and 2):
-  `ranked = denoised`, `loss.weights.denoising = 0`, no history hidden. Differs from the paper: the noisy target is a
-  slot that attends to the history, not a vector added to each behaviour with random weights; the way back is DDIM's;
-  the schedule is the cosine; negatives are sampled, as for all methods here;
+  `ranked = denoised`, `loss.weights.denoising = 0`, no history hidden, `heard` .001. Differs from the paper: the noisy
+  target is a slot that attends to the history, not a vector added to each behaviour with random weights of that size;
+  the way back is DDIM's; the schedule is the cosine; negatives are sampled, as for all methods here;
 * DreamRec (Yang et al., "Generate What You Prefer", NeurIPS 2023, algorithms 1 and 2): `loss.weights.softmax = 0`, so
-  that no negative counts; 10 % of the histories hidden, guidance 2. Differs from the paper: t enters by adaLN and the
-  history by attention; the table starts from co-occurrences, and learns by what is read of the history alone.
+  that no negative counts; 10 % of the histories hidden, guidance 3 (w = 2 of the authors, who add w to 1). Differs from
+  the paper: t enters by adaLN and the history by attention; the table starts from co-occurrences, and learns by what is
+  read of the history alone; steps are few and DDIM's; scores are cosines. A learned bonus for items of the history
+  stays 0, since nothing ranks in training.
 
 Differs from the survey: it proposes no method. Clean vectors are the current ones of a table in training, yet no target
 that is shown to the network moves the table, which could please by making all items alike. Noise
@@ -84,6 +86,8 @@ class Posterior(InterestExtractor):
         start: how much of the way back is gone, as a share of T: 1 = all of it, from noise alone; less = from the
             behaviours, noised.
         prediction: what the network is asked for: the clean vector (`sample`), or `v_prediction`.
+        heard: what a noisy vector is multiplied by before the network reads it; next to nothing in DiffuRec, where the
+            network could else copy the target that it is shown.
         n_diffusion_steps: T, how finely training divides the way from a clean vector to noise.
         hide_history: probability with which the denoising loss hides the history, for guidance.
         n_layers: blocks of the denoiser.
@@ -114,6 +118,7 @@ class Posterior(InterestExtractor):
         temperature: float = 1.0,
         start: float = 0.5,
         prediction: Literal["sample", "v_prediction"] = "sample",
+        heard: float = 1.0,
         n_diffusion_steps: int = 1000,
         hide_history: float = 0.1,
         n_layers: int = 2,
@@ -129,6 +134,7 @@ class Posterior(InterestExtractor):
         require_number("model.max_distance", max_distance, at_least=0)
         require_number("model.hide_history", hide_history, at_least=0, below=1)
         require_number("model.contrast", contrast, at_least=1)
+        require_number("model.heard", heard, above=0)
         if not 0 <= whole_share <= 1:
             raise BadInput(f"model.whole_share must lie in 0..1, got {whole_share}.")
         if ranked not in _RANKED:
@@ -142,7 +148,7 @@ class Posterior(InterestExtractor):
         self.sampling = Sampling(
             sampler=sampler, n_steps=n_steps, guidance=guidance, temperature=temperature, start=start
         )
-        self.diffusion = Diffusion(make_scheduler(prediction, n_diffusion_steps))
+        self.diffusion = Diffusion(make_scheduler(prediction, n_diffusion_steps), heard)
         self.diffusion.sampler(self.sampling)  # refuses more steps than there are
         self.denoiser = SetDenoiser(
             width,

@@ -12,8 +12,8 @@ proves nothing: each arm is swept along a knob of serving, and a generator's cur
 * guidance without a generator: beside each extracted interest a second one, led away from the mean of what is popular
   as a generator's answer is from that to no history (`*_contrast`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
-* diffusion as published, one generated item a user (`diffurec`, `dreamrec`; `diffusion_mi.extractor` says in what they
-  differ from the papers).
+* diffusion as published, one generated item a user (`diffurec`, `dreamrec`, which cannot learn the bonus for items of
+  the history that all other arms have; `diffusion_mi.extractor` says in what they differ from the papers).
 These are put on the most accurate extractors, `adaptive_sequence` and one transformer vector (`sasrec`). What is not to
 be less accurate than: these, `adaptive`, ComiRec-SA without and with the non-linear step, and SASRec trained at every
 position. The frontier tells tail accuracy and tail coverage at equal recall. Where users return, what is new to them
@@ -56,12 +56,12 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
     "set_twin": {"method": "diffusion_set", **_TWIN},
     "diffurec": {
         "method": "diffusion_posterior",
-        "model": {"ranked": "denoised", "hide_history": 0.0, "guidance": 1.0, **_ONE_ITEM},
+        "model": {"ranked": "denoised", "hide_history": 0.0, "guidance": 1.0, "heard": 0.001, **_ONE_ITEM},
         "loss": {"weights": {"denoising": 0.0}},
     },
     "dreamrec": {
         "method": "diffusion_posterior",
-        "model": {"ranked": "whole", "guidance": 2.0, **_ONE_ITEM},
+        "model": {"ranked": "whole", "guidance": 3.0, **_ONE_ITEM},
         "loss": {"weights": {"denoising": 1.0, "softmax": 0.0}},
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -145,6 +146,23 @@ def test_the_gradient_runs_through_the_last_answer_alone(sampler: Sampler) -> No
     found = Diffusion(make_scheduler()).sample(answer, noise, Sampling(sampler=sampler))
     (slope,) = torch.autograd.grad(found.sum(), scale)
     torch.testing.assert_close(slope, asked[-1].sum(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_the_network_hears_of_a_noisy_vector_as_much_as_is_said(guidance: float) -> None:
+    heard = []
+
+    def denoiser(x_t: torch.Tensor, t: torch.Tensor, context: object) -> torch.Tensor:
+        heard.append(x_t)
+        return x_t
+
+    x_t = torch.randn(3, 2, 4)
+    for share in (1.0, 0.25):
+        answer = Diffusion(make_scheduler(), share).ask(denoiser, SimpleNamespace(null=0), guidance)  # type: ignore[arg-type]
+        answer(x_t, torch.tensor(5))
+        assert len(heard) == (1 if guidance == 1 else 2), "of a guided answer, that to no history besides"
+        while heard:
+            torch.testing.assert_close(heard.pop(), share * x_t)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
