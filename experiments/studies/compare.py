@@ -20,6 +20,7 @@ from experiments.studies.like_adaptive import IN_CONTEXT
 
 _WITH_STEP = "comirec_sa_as_adaptive_in_context"
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
+_AS_ADAPTIVE = {f"{name}_as_adaptive": name for name in _PUBLISHED}
 
 STUDY = StudyDefinition(
     name="compare",
@@ -35,7 +36,7 @@ STUDY = StudyDefinition(
             f"{name}_repeats": {"method": name, "scoring": {"repeats": "learned"}}
             for name in ("mean_pooling", "sasrec", "comirec_sa")
         },
-        **{f"{name}_as_adaptive": {"method": name} for name in _PUBLISHED},
+        **{arm: {"method": method} for arm, method in _AS_ADAPTIVE.items()},
         _WITH_STEP: {"method": "comirec_sa", "scoring": IN_CONTEXT},
         "adaptive_k1": {"method": "adaptive", "model": {"rule": "fixed", "max_interests": 1, "whole_share": 0.0}},
         **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "pinnersage")},
@@ -44,13 +45,13 @@ STUDY = StudyDefinition(
     },
     baseline="item_knn",
     choices={
-        "published, K preset": _PUBLISHED,
-        "published, as adaptive": ("comirec_sa_repeats", *(f"{name}_as_adaptive" for name in _PUBLISHED)),
+        "published, K preset": (*_PUBLISHED, "comirec_sa_repeats", *_AS_ADAPTIVE),
+        "published, by their own searches": _PUBLISHED,
         "published, with the step": (_WITH_STEP,),
         "one cluster, with the step": ("adaptive_k1",),
     },
     own=("adaptive", "adaptive_sequence"),
-    like={**{f"{name}_as_adaptive": "adaptive" for name in _PUBLISHED}, _WITH_STEP: "adaptive"},
+    like=dict.fromkeys((*_AS_ADAPTIVE, _WITH_STEP), "adaptive"),
     judged_by=("recall@50", "recall@20", "recall@50:tail80"),
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
 )
