@@ -28,6 +28,7 @@ from experiments.data.dataset import Dataset
 from experiments.evaluation.evaluator import quick
 from experiments.files import write_text
 from experiments.methods import fit_method
+from experiments.registry import find_method
 from experiments.run_folder import CONFIG, check_settings, locked
 from experiments.runs import Workbench, prepare
 from experiments.settings import flatten, nest
@@ -39,7 +40,10 @@ from experiments.tuning.summary import Outcome, Summary
 JOURNAL = "trials.log"
 """In a search's folder: optuna's journal of its trials."""
 
-N_RANDOM = 8  # trials before the estimator takes over from random draws, the default included
+BY_HAND = "adaptive"
+"""The method whose defaults were chosen by hand, on validation users of the logs that this repository reports."""
+
+N_RANDOM = 8  # trials before the estimator takes over from random draws, those that are given included
 N_WARM_UP = 4  # validations of every trial; at that number and at each doubling of it ...
 ONE_IN = 2  # ... this share of the trials that came so far goes on, ...
 N_RIVALS = 3  # ... once so many came
@@ -50,8 +54,10 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 class Search:
     """The settings of one method for one dataset, chosen on its validation users.
 
-    The first trial is the default configuration. Trials share one seed, that of the run. A trial depends on those that
-    finished before it and on nothing else, so a search that is interrupted has the same trials as one that is not.
+    The first trial is the default configuration; the second has what `adaptive` sets by default, in so far as it is
+    searched and its own default is another: a default chosen by hand is a trial that no method should have to itself.
+    Trials share one seed, that of the run. A trial depends on those that finished before it and on nothing else, so a
+    search that is interrupted has the same trials as one that is not.
 
     Args:
         method: its registered name.
@@ -69,6 +75,10 @@ class Search:
         defaults = flatten(yaml.safe_load(text))
         self.default_parameters = place(self.space, defaults)
         assert self.default_parameters is not None, f"the search space of {method} does not hold its defaults"
+        by_hand = {key: value for key, value in find_method(BY_HAND).settings.items() if key in defaults}
+        second = place(self.space, {**defaults, **by_hand, **self.given})
+        self.first_parameters = [self.default_parameters]
+        self.first_parameters += [second] if second not in (None, self.default_parameters) else []
         searched = {key for dimension in whole for key in dimension.keys}
         self.decided = {key: defaults[key] for key in self.given if key in searched}
         self.identity = text + yaml.safe_dump(
@@ -100,8 +110,9 @@ class Search:
             tell(self._summary(study, n_trials))
             while (n_done := len(study.get_trials(deepcopy=False, states=_FINISHED))) < n_trials:
                 study.sampler = _sampler(self.config.seed, n_done)
-                if not n_done and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                    study.enqueue_trial(self.default_parameters or {})
+                waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+                if n_done < len(self.first_parameters) and not waiting:
+                    study.enqueue_trial(self.first_parameters[n_done])
                 try:
                     self._try(study, study.ask(), is_default=not n_done)
                 except BadInput:  # nothing was learnt yet

@@ -41,6 +41,7 @@ _SHARED: tuple[Dimension, ...] = (
     Number("scoring.dropout", 0.0, 0.5),
     one_of("scoring.max_history", 20, 50),
     one_of("scoring.initialisation", "random", "spectral"),
+    one_of("scoring.repeats", "as_any", "learned"),
 )
 
 _READOUT = Choice(

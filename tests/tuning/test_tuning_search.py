@@ -19,6 +19,7 @@ from baselines.errors import BadInput, Refused
 from baselines.sequences import Sequences
 from experiments.data.dataset import Dataset
 from experiments.data.splits import EvaluationUsers
+from experiments.registry import METHODS
 from experiments.training.config import TrainingConfig
 from experiments.training.fit import DivergedError, fit
 from experiments.tuning import search as tuning
@@ -68,6 +69,19 @@ def test_the_first_trial_is_the_default_and_the_best_is_never_worse(done: tuple[
     assert summary.default.value == first.value
     assert summary.best.value == max(t.value for t in (first, *others) if t.state is TrialState.COMPLETE and t.value)
     assert summary.best.value >= summary.default.value
+
+
+def test_the_second_trial_is_what_was_chosen_by_hand_for_adaptive(done: tuple[Path, Summary]) -> None:
+    second = trials(done[0])[1].user_attrs["settings"]
+    chosen = {key: value for key, value in METHODS["adaptive"].settings.items() if key not in BRIEF}
+    assert chosen["scoring.repeats"] == "learned"
+    assert chosen.items() <= second.items()
+
+
+def test_who_has_these_settings_by_default_tries_them_once(dataset: Dataset) -> None:
+    search = Search("adaptive", {}, dataset)
+    assert search.first_parameters == [search.default_parameters]
+    assert len(Search("item_knn", {}, dataset).first_parameters) == 1
 
 
 def test_hopeless_trials_are_given_up_and_count_all_the_same(done: tuple[Path, Summary]) -> None:
@@ -158,8 +172,8 @@ def test_a_search_is_prolonged_by_asking_for_more_trials(
 def test_another_seed_tries_other_settings(dataset: Dataset, done: tuple[Path, Summary], tmp_path: Path) -> None:
     searched(dataset, tmp_path, n=3, seed=1)
     ours, theirs = ([t.params for t in trials(folder)] for folder in (tmp_path, done[0]))
-    assert ours[0] == theirs[0]
-    assert ours[1] != theirs[1]
+    assert ours[:2] == theirs[:2], "these are given"
+    assert ours[2] != theirs[2]
 
 
 def test_what_is_given_holds_in_every_trial(dataset: Dataset, tmp_path: Path) -> None:
