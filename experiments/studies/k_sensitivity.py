@@ -64,6 +64,6 @@ STUDY = StudyDefinition(
         for words, width_of in (("", _EQUAL_WIDTH), (", K × D = 256", _EQUAL_BUDGET))
         for method in _METHODS
     },
-    own=("mean_pooling",),
+    own=("mean_pooling", "mean_pooling_width_256"),
     common={"training": {"max_steps": HORIZON}},
 )
