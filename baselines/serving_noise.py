@@ -7,7 +7,7 @@ Controls of what generates interests (`diffusion_mi`): coverage rises with noise
   Approximation" (ICML 2016), whose passes are averaged; here the interests of all passes are the user's.
 
 Differs from the paper: the dropout is that of the behaviours' vectors (`scoring.dropout`), which every extractor has,
-and not of hidden layers; what a pass drops is drawn once, by place in the history, and is the same for all users.
+and not of hidden layers; what a pass drops is drawn for each user by the history, the same each time.
 
 B users, L behaviours, K interests, C copies, D width.
 """
@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +75,7 @@ class Jittered(Ranker):
 
     def _draw(self, history: NDArray[np.int64], n_vectors: int, width: int) -> Floats:
         """Normal draws [n_vectors, D] that follow from the seed and from what is read of a history, [n] ids."""
-        read = history[-self.max_history :].astype("<i8").tobytes()
-        digest = hashlib.blake2b(read, digest_size=16, key=self.seed.to_bytes(8, "little")).digest()
-        rng = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+        rng = _generator(history[-self.max_history :].astype("<i8"), self.seed)
         return rng.standard_normal((n_vectors, width), np.float32)
 
 
@@ -93,33 +93,20 @@ class DropoutEnsemble(InterestExtractor):
     Args:
         inner: the extractor.
         dropout: probability of a coordinate to be dropped.
-        n_passes: how many passes.
-        width: D; max_history: L.
-        generator: draws what each pass drops.
+        n_passes: how many passes; the more, the more of the noise is averaged away where scores are joined.
+        seed: what is dropped is drawn by it and the history.
     """
 
-    kept: Tensor
-
-    def __init__(
-        self,
-        inner: InterestExtractor,
-        dropout: float,
-        n_passes: int,
-        *,
-        width: int,
-        max_history: int,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, inner: InterestExtractor, dropout: float, n_passes: int, seed: int) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.dropout, self.n_passes, self.seed = inner, dropout, n_passes, seed
         self.reads_undropped, self.reads_target = inner.reads_undropped, inner.reads_target
-        kept = torch.rand(n_passes, max_history, width, generator=generator) >= dropout
-        self.register_buffer("kept", kept / (1 - dropout), persistent=False)  # [passes, L, D]
 
     def forward(self, history: Tensor, history_mask: Tensor, **more: Tensor) -> Interests:
         """See `InterestExtractor.forward`; passes share importance, and those that give a behaviour away share it."""
-        L, n = history.shape[1], len(self.kept)
-        passes: list[Interests] = [self.inner(history * kept[:L], history_mask, **more) for kept in self.kept]
+        n = self.n_passes
+        kept = self.kept(history, history_mask)
+        passes: list[Interests] = [self.inner(history * of_pass, history_mask, **more) for of_pass in kept]
         n_giving = torch.stack([one.assignment.sum(2) > 0 for one in passes]).sum(0)  # [B, L]
         return replace(
             passes[0],
@@ -129,3 +116,19 @@ class DropoutEnsemble(InterestExtractor):
             assignment=torch.cat([one.assignment for one in passes], 2) / n_giving.clamp(min=1)[..., None],
             routing=None,
         )
+
+    def kept(self, history: Tensor, history_mask: Tensor) -> Iterator[Tensor]:
+        """Yield what each pass multiplies behaviours by, [B, L, D]: 0, or 1 over the share that is kept."""
+        rows, read = history.detach().cpu().numpy(), history_mask.cpu().numpy()
+        draws = [_generator(own[whose], self.seed) for own, whose in zip(rows, read, strict=True)]
+        for _ in range(self.n_passes):
+            factors = np.zeros(rows.shape, np.float32)
+            for user, (rng, whose) in enumerate(zip(draws, read, strict=True)):
+                factors[user, whose] = rng.random((whose.sum(), rows.shape[2]), np.float32) >= self.dropout
+            yield torch.from_numpy(factors / np.float32(1 - self.dropout)).to(history)
+
+
+def _generator(history: NDArray[Any], seed: int) -> np.random.Generator:
+    """A generator that follows from the seed and from what is read of a history, ids or vectors."""
+    digest = hashlib.blake2b(np.ascontiguousarray(history).tobytes(), digest_size=16, key=seed.to_bytes(8, "little"))
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest.digest(), "little")))

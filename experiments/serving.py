@@ -64,10 +64,7 @@ def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Rank
             "others than those that were trained; set it under 'model'."
         ) from error
     if serving.dropout:
-        sizes = {"width": config.scoring.width, "max_history": config.scoring.max_history}
-        generator = torch.Generator().manual_seed(config.seed)
-        ensemble = DropoutEnsemble(made.extractor, serving.dropout, serving.n_passes, **sizes, generator=generator)
-        made.extractor = ensemble.to(made.device)
+        made.extractor = DropoutEnsemble(made.extractor, serving.dropout, serving.n_passes, config.seed)
     if serving.popularity_penalty:
         made.handicap = serving.popularity_penalty * torch.from_numpy(dataset.train.item_counts).log1p()
     made.eval()

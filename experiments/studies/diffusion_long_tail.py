@@ -7,7 +7,7 @@ proves nothing: each arm is swept along a knob of serving, and a generator's cur
   whole beside the behaviours themselves instead of what is made of them (`*_behaviours_*`); and of `beside`, where
   generated interests join those of `adaptive_sequence`: the same without samples (`beside_unsampled_*`), with the
   behaviours in the samples' place, and a plain network in the generator's (`beside_twin`);
-* noise that generates nothing: Gaussian jitter of interests, passes with dropout (`*_jitter`, `*_dropout`);
+* noise that generates nothing: Gaussian jitter of interests, a pass with dropout (`*_jitter`, `*_dropout`);
 * what is popular, held back outright: every score loses a multiple of the log of its item's frequency (`*_penalty`);
 * guidance without a generator: beside each extracted interest a second one, led away from the mean of what is popular
   as a generator's answer is from that to no history (`*_contrast`);
@@ -126,7 +126,8 @@ def _without_generating(base: str, n_copies: int) -> list[_Sweep]:
     fixed = {"serving.n_copies": n_copies}
     sizes, shares = (0.25, 0.5, 1.0, 1.5), (0.1, 0.3, 0.6)
     jitter: dict[str, Any] = {"axis": "size of the jitter", "knob": "serving.jitter", "values": sizes, "fixed": fixed}
-    dropout: dict[str, Any] = {"axis": "dropout", "knob": "serving.dropout", "values": shares}
+    once = {"serving.n_passes": 1}  # several are averaged
+    dropout: dict[str, Any] = {"axis": "dropout", "knob": "serving.dropout", "values": shares, "fixed": once}
     return [
         _Sweep(base=base, name="jitter", start=0.0, **jitter),
         _Sweep(base=base, name="dropout", start=0.0, **dropout),

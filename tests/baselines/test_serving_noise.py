@@ -65,18 +65,29 @@ def test_noise_follows_from_seed_and_history(recommender: Recommender, users: Ba
     assert torch.equal(*moved(0, twins))
 
 
-def test_what_a_pass_drops_is_a_share_of_all_coordinates_and_the_mean_stays(recommender: Recommender) -> None:
-    ensemble = DropoutEnsemble(
-        recommender.extractor, 0.25, 40, width=D, max_history=L, generator=torch.Generator().manual_seed(0)
-    )
-    assert (ensemble.kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
-    assert ensemble.kept.mean().item() == pytest.approx(1, abs=0.02)
+def test_what_a_pass_drops_is_a_share_of_all_coordinates_and_the_users_own(recommender: Recommender) -> None:
+    ensemble = DropoutEnsemble(recommender.extractor, 0.25, 3, seed=0)
+    history = torch.randn(100, L, D)
+    history[1] = history[0]
+    mask = torch.ones(100, L, dtype=torch.bool)
+    mask[:, 4:] = torch.rand(100, 1) < 0.5
+    mask[:2] = True
+    for kept in ensemble.kept(history, mask):
+        assert (kept[~mask] == 0).all()
+        assert (kept[mask] == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+        assert kept[mask].mean().item() == pytest.approx(1, abs=0.02)
+        assert torch.equal(kept[0], kept[1])
+        assert not torch.equal(kept[1], kept[2])
+    first, second, _ = ensemble.kept(history, mask)
+    assert not torch.equal(first, second), "each pass drops others"
+    again, other = (next(DropoutEnsemble(ensemble.inner, 0.25, 1, seed).kept(history, mask)) for seed in (0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_passes_find_interests_of_their_own_about_those_of_the_whole(recommender: Recommender, users: Batch) -> None:
     ensemble = copy.deepcopy(recommender)
-    draws = torch.Generator().manual_seed(0)
-    ensemble.extractor = DropoutEnsemble(ensemble.extractor, 0.2, 5, width=D, max_history=L, generator=draws)
+    ensemble.extractor = DropoutEnsemble(ensemble.extractor, 0.2, 5, seed=0)
     plain, found = recommender.interests(users), ensemble.eval().interests(users)
     assert found.mask.shape == (200, 5 * K)
     torch.testing.assert_close(found.log_weight.logsumexp(1), plain.log_weight.logsumexp(1))
