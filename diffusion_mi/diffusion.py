@@ -62,7 +62,8 @@ class Sampling:
         n_steps: how many answers a sample takes; twice as many where `guidance` is neither 0 nor 1.
         guidance: 1 = the answers to the history, 0 = to none, above 1 = away from those to none.
         temperature: what the noise is multiplied by; 0 = no noise.
-        start: where the way back begins, as a share of T: 1 = at noise alone, below 1 at what is known, noised.
+        start: where the way back begins, as a share of T: 1 = at noise alone, below 1 at what is known, noised. It is
+            rounded to `n_steps` over a whole number: .75 with 4 steps is 4 / 5.
     """
 
     sampler: Sampler = "ddim"
