@@ -54,4 +54,5 @@ STUDY = StudyDefinition(
     like=dict.fromkeys((*_AS_ADAPTIVE, _WITH_STEP), "adaptive"),
     judged_by=("recall@50", "recall@20", "recall@50:tail80"),
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
+    floor=0.5,
 )
