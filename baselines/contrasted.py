@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from baselines.batch import Batch
 from baselines.interests import Interests
-from baselines.ranker import Answer, Ranker, Ranking
+from baselines.moved_interests import Floats, MovedInterests, at_length, length_of
 from baselines.recommender import Recommender
 
 
-class Contrasted(Ranker):
+class Contrasted(MovedInterests):
     """A recommender that serves two vectors for each interest: as it is, and led away from what is popular.
 
     Args:
@@ -36,20 +36,12 @@ class Contrasted(Ranker):
     """
 
     def __init__(self, recommender: Recommender, contrast: float, item_counts: NDArray[np.int64]) -> None:
-        self.recommender, self.contrast = recommender, contrast
-        self.max_history: int = recommender.scoring.max_history
+        super().__init__(recommender)
+        self.contrast = contrast
         items = recommender.item_vectors().detach().cpu().numpy().astype(np.float64)
         length = np.linalg.norm(items, axis=1, keepdims=True)
         mean = item_counts @ (items / np.maximum(length, 1e-12))
         self.popular = (mean / np.maximum(np.linalg.norm(mean), 1e-12)).astype(np.float32)  # [D]
-
-    def rank(self, batch: Batch, top_n: int) -> Ranking:
-        """See `Ranker.rank`."""
-        return self.answer(batch, top_n).ranking
-
-    def answer(self, batch: Batch, top_n: int) -> Answer:
-        """See `Ranker.answer`."""
-        return self.recommender.answer_by(self.interests, batch, top_n)
 
     def interests(self, batch: Batch) -> Interests:
         """Return 2 K interests a user: his K, and each led away."""
@@ -65,10 +57,8 @@ class Contrasted(Ranker):
             notes=found.notes,
         )
 
-    def _led_away(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Lead vectors [P, D] away, their length staying as it is; in numpy, whose rows mind no other rows."""
-        length = np.sqrt(np.square(vectors).sum(-1, keepdims=True))
+    def _led_away(self, vectors: Floats) -> Floats:
+        """Lead vectors [P, D] away, their length staying as it is."""
+        length = length_of(vectors)
         popular = length * self.popular
-        led = popular + np.float32(self.contrast) * (vectors - popular)
-        scaled: NDArray[np.float32] = led * (length / np.maximum(np.sqrt(np.square(led).sum(-1, keepdims=True)), 1e-12))
-        return scaled
+        return at_length(popular + np.float32(self.contrast) * (vectors - popular), length)

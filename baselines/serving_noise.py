@@ -27,13 +27,11 @@ from torch import Tensor
 
 from baselines.batch import Batch
 from baselines.interests import InterestExtractor, Interests
-from baselines.ranker import Answer, Ranker, Ranking
+from baselines.moved_interests import Floats, MovedInterests, at_length, length_of
 from baselines.recommender import Recommender
 
-Floats = NDArray[np.float32]
 
-
-class Jittered(Ranker):
+class Jittered(MovedInterests):
     """A recommender whose interests are moved by noise, drawn for each user by the history that is read.
 
     Args:
@@ -44,16 +42,8 @@ class Jittered(Ranker):
     """
 
     def __init__(self, recommender: Recommender, jitter: float, n_copies: int, seed: int) -> None:
-        self.recommender, self.jitter, self.n_copies, self.seed = recommender, jitter, n_copies, seed
-        self.max_history: int = recommender.scoring.max_history
-
-    def rank(self, batch: Batch, top_n: int) -> Ranking:
-        """See `Ranker.rank`."""
-        return self.answer(batch, top_n).ranking
-
-    def answer(self, batch: Batch, top_n: int) -> Answer:
-        """See `Ranker.answer`."""
-        return self.recommender.answer_by(self.interests, batch, top_n)
+        super().__init__(recommender)
+        self.jitter, self.n_copies, self.seed = jitter, n_copies, seed
 
     def interests(self, batch: Batch) -> Interests:
         """Return K C interests a user."""
@@ -80,11 +70,9 @@ class Jittered(Ranker):
 
 
 def _moved(vectors: Floats, draws: Floats, jitter: float) -> Floats:
-    """Add noise to vectors [P, D], their length staying as it is; in numpy, whose rows mind no other rows."""
-    length = np.sqrt(np.square(vectors).sum(-1, keepdims=True))
-    moved = vectors + draws * np.float32(jitter / math.sqrt(vectors.shape[1])) * length
-    scaled: Floats = moved * (length / np.maximum(np.sqrt(np.square(moved).sum(-1, keepdims=True)), 1e-12))
-    return scaled
+    """Add noise to vectors [P, D], their length staying as it is."""
+    length = length_of(vectors)
+    return at_length(vectors + draws * np.float32(jitter / math.sqrt(vectors.shape[1])) * length, length)
 
 
 class DropoutEnsemble(InterestExtractor):

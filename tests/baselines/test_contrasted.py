@@ -6,23 +6,15 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from untrained import K, L, N
 
 from baselines.batch import Batch
-from baselines.config import LossConfig, ScoringConfig, ServingConfig
+from baselines.config import ServingConfig
 from baselines.contrasted import Contrasted
 from baselines.errors import BadInput
-from baselines.extractors.comirec import ComiRecSA
 from baselines.recommender import Recommender
 
-N, D, L, K = 30, 8, 6, 3
 COUNTS = np.array([0, *range(N, 0, -1)])
-
-
-@pytest.fixture(params=["cosine", "dot"])
-def recommender(request: pytest.FixtureRequest) -> Recommender:
-    torch.manual_seed(0)
-    scoring = ScoringConfig(width=D, max_history=L, similarity=request.param)
-    return Recommender(N, ComiRecSA(D, L, n_interests=K), scoring, LossConfig()).eval()
 
 
 @pytest.fixture
@@ -30,9 +22,9 @@ def users() -> Batch:
     return Batch.of(torch.randint(1, N + 1, (50, L), generator=torch.Generator().manual_seed(1)))
 
 
-def test_the_second_interest_is_the_first_led_away_and_as_long(recommender: Recommender, users: Batch) -> None:
-    plain, found = recommender.interests(users), Contrasted(recommender, 2.5, COUNTS).interests(users)
-    items = F.normalize(recommender.item_vectors().detach()[1:].double(), dim=1).numpy()
+def test_the_second_interest_is_the_first_led_away_and_as_long(untrained: Recommender, users: Batch) -> None:
+    plain, found = untrained.interests(users), Contrasted(untrained, 2.5, COUNTS).interests(users)
+    items = F.normalize(untrained.item_vectors().detach()[1:].double(), dim=1).numpy()
     popular = (COUNTS[1:, None] * items).sum(0)
     popular /= np.linalg.norm(popular)
     for user in range(3):
@@ -44,17 +36,15 @@ def test_the_second_interest_is_the_first_led_away_and_as_long(recommender: Reco
             np.testing.assert_allclose(found.vectors[user, K + k], away, rtol=1e-4, atol=1e-5)
 
 
-def test_both_share_importance_and_behaviours(recommender: Recommender, users: Batch) -> None:
-    plain, found = recommender.interests(users), Contrasted(recommender, 3.0, COUNTS).interests(users)
+def test_both_share_importance_and_behaviours(untrained: Recommender, users: Batch) -> None:
+    plain, found = untrained.interests(users), Contrasted(untrained, 3.0, COUNTS).interests(users)
     assert found.mask.shape == (50, 2 * K)
     assert torch.equal(found.log_weight[:, :K], found.log_weight[:, K:])
     torch.testing.assert_close(found.assignment[..., :K] + found.assignment[..., K:], plain.assignment)
 
 
-def test_it_turns_away_from_what_is_popular_the_farther_the_larger_it_is(
-    recommender: Recommender, users: Batch
-) -> None:
-    served = [Contrasted(recommender, contrast, COUNTS) for contrast in (1.0, 2.0, 5.0)]
+def test_it_turns_away_from_what_is_popular_the_farther_the_larger_it_is(untrained: Recommender, users: Batch) -> None:
+    served = [Contrasted(untrained, contrast, COUNTS) for contrast in (1.0, 2.0, 5.0)]
     towards = [
         F.cosine_similarity(one.interests(users).vectors[:, K:], torch.from_numpy(one.popular), dim=-1)
         for one in served

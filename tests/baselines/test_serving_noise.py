@@ -7,22 +7,13 @@ import copy
 import pytest
 import torch
 from torch.nn import functional as F
+from untrained import D, K, L, N
 
 from baselines.batch import Batch
-from baselines.config import LossConfig, ScoringConfig, ServingConfig
+from baselines.config import ServingConfig
 from baselines.errors import BadInput
-from baselines.extractors.comirec import ComiRecSA
 from baselines.recommender import Recommender
 from baselines.serving_noise import DropoutEnsemble, Jittered
-
-N, D, L, K = 60, 64, 6, 3
-
-
-@pytest.fixture(params=["cosine", "dot"])
-def recommender(request: pytest.FixtureRequest) -> Recommender:
-    torch.manual_seed(0)
-    scoring = ScoringConfig(width=D, max_history=L, similarity=request.param)
-    return Recommender(N, ComiRecSA(D, L, n_interests=K), scoring, LossConfig()).eval()
 
 
 @pytest.fixture
@@ -34,27 +25,27 @@ def users() -> Batch:
 
 @pytest.mark.parametrize("jitter", [0.3, 1.0, 3.0])
 def test_jitter_turns_an_interest_by_its_size_and_leaves_its_length(
-    recommender: Recommender, users: Batch, jitter: float
+    untrained: Recommender, users: Batch, jitter: float
 ) -> None:
     plain, moved = (
-        recommender.interests(users).vectors,
-        Jittered(recommender, jitter, 1, seed=0).interests(users).vectors,
+        untrained.interests(users).vectors,
+        Jittered(untrained, jitter, 1, seed=0).interests(users).vectors,
     )
     torch.testing.assert_close(moved.norm(dim=-1), plain.norm(dim=-1))
     cosine = F.cosine_similarity(moved, plain, dim=-1).mean().item()
     assert cosine == pytest.approx((1 + jitter**2) ** -0.5, abs=0.01)
 
 
-def test_copies_share_the_importance_and_the_behaviours(recommender: Recommender, users: Batch) -> None:
-    plain, moved = recommender.interests(users), Jittered(recommender, 0.5, 4, seed=0).interests(users)
+def test_copies_share_the_importance_and_the_behaviours(untrained: Recommender, users: Batch) -> None:
+    plain, moved = untrained.interests(users), Jittered(untrained, 0.5, 4, seed=0).interests(users)
     assert moved.mask.shape == (200, 4 * K)
     torch.testing.assert_close(moved.log_weight.logsumexp(1), plain.log_weight.logsumexp(1))
     torch.testing.assert_close(moved.assignment.view(200, L, K, 4).sum(-1), plain.assignment)
 
 
-def test_noise_follows_from_seed_and_history(recommender: Recommender, users: Batch) -> None:
+def test_noise_follows_from_seed_and_history(untrained: Recommender, users: Batch) -> None:
     def moved(seed: int, batch: Batch) -> torch.Tensor:
-        return Jittered(recommender, 0.5, 2, seed).interests(batch).vectors
+        return Jittered(untrained, 0.5, 2, seed).interests(batch).vectors
 
     assert torch.equal(moved(0, users), moved(0, users))
     assert not torch.isclose(moved(0, users), moved(1, users)).any(-1).all(-1).any()
@@ -65,8 +56,8 @@ def test_noise_follows_from_seed_and_history(recommender: Recommender, users: Ba
     assert torch.equal(*moved(0, twins))
 
 
-def test_what_a_pass_drops_is_a_share_of_all_coordinates_and_the_users_own(recommender: Recommender) -> None:
-    ensemble = DropoutEnsemble(recommender.extractor, 0.25, 3, seed=0)
+def test_what_a_pass_drops_is_a_share_of_all_coordinates_and_the_users_own(untrained: Recommender) -> None:
+    ensemble = DropoutEnsemble(untrained.extractor, 0.25, 3, seed=0)
     history = torch.randn(100, L, D)
     history[1] = history[0]
     mask = torch.ones(100, L, dtype=torch.bool)
@@ -85,10 +76,10 @@ def test_what_a_pass_drops_is_a_share_of_all_coordinates_and_the_users_own(recom
     assert not torch.equal(first, other)
 
 
-def test_passes_find_interests_of_their_own_about_those_of_the_whole(recommender: Recommender, users: Batch) -> None:
-    ensemble = copy.deepcopy(recommender)
+def test_passes_find_interests_of_their_own_about_those_of_the_whole(untrained: Recommender, users: Batch) -> None:
+    ensemble = copy.deepcopy(untrained)
     ensemble.extractor = DropoutEnsemble(ensemble.extractor, 0.2, 5, seed=0)
-    plain, found = recommender.interests(users), ensemble.eval().interests(users)
+    plain, found = untrained.interests(users), ensemble.eval().interests(users)
     assert found.mask.shape == (200, 5 * K)
     torch.testing.assert_close(found.log_weight.logsumexp(1), plain.log_weight.logsumexp(1))
     torch.testing.assert_close(found.assignment.sum(-1), plain.assignment.sum(-1))
