@@ -16,6 +16,8 @@ B users, K interests, N items, D width.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ class Contrasted(MovedInterests):
         return Interests(
             vectors=torch.cat([found.vectors, away], 1),
             mask=found.mask.repeat(1, 2),
-            log_weight=found.log_weight.repeat(1, 2),
+            log_weight=found.log_weight.repeat(1, 2) - math.log(2),
             assignment=found.assignment.repeat(1, 1, 2) / 2,
             notes=found.notes,
         )

@@ -40,6 +40,7 @@ def test_both_share_importance_and_behaviours(untrained: Recommender, users: Bat
     plain, found = untrained.interests(users), Contrasted(untrained, 3.0, COUNTS).interests(users)
     assert found.mask.shape == (50, 2 * K)
     assert torch.equal(found.log_weight[:, :K], found.log_weight[:, K:])
+    torch.testing.assert_close(found.log_weight.logsumexp(1), plain.log_weight.logsumexp(1))
     torch.testing.assert_close(found.assignment[..., :K] + found.assignment[..., K:], plain.assignment)
 
 
