@@ -57,10 +57,24 @@ class GRU4Rec(CausalExtractor):
     def states(self, history: Tensor, history_mask: Tensor) -> Tensor:
         """See `CausalExtractor.states`.
 
-        Padding comes after a user's behaviours, so no real state has seen it. Packing would spare its states, but on a
-        CPU the backward pass over packed steps costs more than that.
+        Padding comes after a user's behaviours, so no real state has seen it. In training, users with short histories
+        take fewer steps than those with long ones; packing would spare still more, but on a CPU the backward pass over
+        packed steps costs more than that. Otherwise all take as many, so that no bit depends on who else is there.
         """
-        del history_mask
-        hidden, _ = self.recurrence(history)  # [B, L, H]
+        if self.training:
+            hidden = self._by_length(history, history_mask.sum(1))
+        else:
+            hidden, _ = self.recurrence(history)  # [B, L, H]
         states: Tensor = self.project(self.dropout(hidden))  # [B, L, D]
         return states
+
+    def _by_length(self, history: Tensor, length: Tensor) -> Tensor:
+        """Hidden states [B, L, H], of users with up to 8, 16, 32 ... behaviours [B] together; 0 after these many."""
+        B, L, _ = history.shape
+        steps = (8 * 2 ** (length / 8).clamp(min=1).log2().ceil().long()).clamp(max=L)  # [B]
+        hidden = history.new_zeros(B, L, self.recurrence.hidden_size)
+        for n in steps.unique().tolist():
+            users = (steps == n).nonzero().squeeze(1)
+            states, _ = self.recurrence(history[users, :n])
+            hidden = hidden.index_copy(0, users, nn.functional.pad(states, (0, 0, 0, L - n)))
+        return hidden

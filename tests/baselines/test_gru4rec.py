@@ -67,6 +67,21 @@ def test_it_agrees_with_a_numpy_twin_user_by_user(n_layers: int, hidden_width: i
         np.testing.assert_allclose(found.vectors[b, 0].numpy(), expected[-1], rtol=1e-4, atol=1e-6)
 
 
+def test_training_takes_short_histories_together_and_finds_the_same_states_and_gradients() -> None:
+    torch.manual_seed(0)
+    model, lengths = GRU4Rec(4, 40, n_layers=2), [1, 40, 8, 9, 16, 17, 33, 2]
+    history, mask = torch.randn(8, 40, 4, requires_grad=True), mask_of(lengths, 40)
+    read = [history, *model.parameters()]
+    found, gradients = [], []
+    for training in (True, False):
+        states = model.train(training).states(history, mask)[mask]
+        found.append(states.detach())
+        gradients.append(torch.autograd.grad(states.square().sum(), read))
+    torch.testing.assert_close(*found)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_two_behaviours_by_hand() -> None:
     """All gates are half open, the candidate is tanh(x + h / 2): from 0 to tanh(x1) / 2, and so on."""
     model = GRU4Rec(1, 2)
