@@ -1,9 +1,11 @@
-"""Average and Ward's linkage of every user's behaviours in one compiled pass.
+"""Average, Ward's and single linkage of every user's behaviours in one compiled pass.
 
 Sokal and Michener, "A Statistical Method for Evaluating Systematic Relationships" (1958): the two clusters with the
 least mean distance between their members are joined, again and again. Ward, "Hierarchical Grouping to Optimize an
 Objective Function" (1963): the two whose union adds least to the sum of squared distances from the clusters' means.
-Both by nearest-neighbour chains (Murtagh, "A Survey of Recent Advances in Hierarchical Clustering Algorithms", 1983),
+Single (Sneath, "The Application of Computers to Taxonomy", 1957): the two of whose members some are the nearest; cut at
+a distance, its clusters are those of DBSCAN to which one near neighbour is enough, each of its noise being alone.
+All by nearest-neighbour chains (Murtagh, "A Survey of Recent Advances in Hierarchical Clustering Algorithms", 1983),
 exact in O(n^2) for n behaviours. The same trees as of `scipy.cluster.hierarchy.linkage`, which the tests hold them to.
 
 Distances are 1 - cosine: mean linkage needs no metric, and the height of a join is then 1 minus a mean cosine. Ward's
@@ -35,24 +37,34 @@ def average_linkage(vectors: Floats, starts: Ints) -> Dendrograms:
     Raises:
         BadInput: a vector with a NaN or an infinite entry.
     """
-    return _grown(vectors, starts, ward=False)
+    return _grown(vectors, starts, _BY_MEAN)
 
 
 def ward_linkage(vectors: Floats, starts: Ints) -> Dendrograms:
     """Grow every user's tree by what a join adds to the sum of squares; arguments as of `average_linkage`."""
-    return _grown(vectors, starts, ward=True)
+    return _grown(vectors, starts, _BY_SQUARES)
 
 
-Linkage = Literal["average", "ward"]
-LINKAGES: Mapping[Linkage, Callable[[Floats, Ints], Dendrograms]] = {"average": average_linkage, "ward": ward_linkage}
+def single_linkage(vectors: Floats, starts: Ints) -> Dendrograms:
+    """Grow every user's tree by the least distance between members; arguments as of `average_linkage`."""
+    return _grown(vectors, starts, _BY_LEAST)
 
 
-def _grown(vectors: Floats, starts: Ints, *, ward: bool) -> Dendrograms:
+Linkage = Literal["average", "ward", "single"]
+LINKAGES: Mapping[Linkage, Callable[[Floats, Ints], Dendrograms]] = {
+    "average": average_linkage,
+    "ward": ward_linkage,
+    "single": single_linkage,
+}
+_BY_MEAN, _BY_SQUARES, _BY_LEAST = range(3)  # how the kernel is told
+
+
+def _grown(vectors: Floats, starts: Ints, joined_by: int) -> Dendrograms:
     require_finite(vectors)  # a NaN is nobody's nearest, and the chain would leave its bounds
     P = len(vectors)
     heights, joined = np.empty(P, np.float32), np.zeros((P, 2), np.int64)
     longest = int(np.diff(starts).max(initial=0))
-    _link_all(np.ascontiguousarray(vectors, np.float32), starts, longest, ward, heights, joined)
+    _link_all(np.ascontiguousarray(vectors, np.float32), starts, longest, joined_by, heights, joined)
     return Dendrograms(starts, heights, joined)
 
 
@@ -60,7 +72,7 @@ _LANES = 16  # rows are padded to a multiple: no remainders in the inner loops
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan"}, error_model="numpy")
-def _link_all(vectors, starts, longest, ward, heights, joined):  # type: ignore[no-untyped-def]
+def _link_all(vectors, starts, longest, joined_by, heights, joined):  # type: ignore[no-untyped-def]
     width = (longest + _LANES - 1) // _LANES * _LANES
     cells = np.empty(width * width, np.float32)
     size, chain = np.empty(width, np.float32), np.empty(longest + 1, np.int64)
@@ -72,7 +84,7 @@ def _link_all(vectors, starts, longest, ward, heights, joined):  # type: ignore[
         padded = (n + _LANES - 1) // _LANES * _LANES
         distance = cells[: padded * padded].reshape(padded, padded)  # contiguous, or no inner loop is vectorised
         _distances(vectors[first : first + n], distance)
-        _chain(distance, n, ward, size[:padded], chain, pair, height)
+        _chain(distance, n, joined_by, size[:padded], chain, pair, height)
         for t in range(n - 1):  # into ascending order, equal heights in the order of the chain
             place = first + t
             while place > first and heights[place - 1] > height[t]:
@@ -140,7 +152,7 @@ def _put(distance, n, i, j, s0, s1, s2, s3):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan"}, error_model="numpy")
-def _chain(distance, n, ward, size, chain, pair, height):  # type: ignore[no-untyped-def]
+def _chain(distance, n, joined_by, size, chain, pair, height):  # type: ignore[no-untyped-def]
     """Join along nearest-neighbour chains; what is joined keeps the later row, the other row and column go to +inf."""
     width, bits = distance.shape[1], distance.view(np.int32)
     size[:] = np.float32(0.0)
@@ -166,8 +178,11 @@ def _chain(distance, n, ward, size, chain, pair, height):  # type: ignore[no-unt
         pair[t, 0], pair[t, 1], height[t] = a, b, distance[a, b]
         of_a, of_b = distance[a], distance[b]
         total = size[a] + size[b]
-        if ward:
+        if joined_by == _BY_SQUARES:
             _add_squares(of_a, of_b, size, size[a], size[b], height[t])
+        elif joined_by == _BY_LEAST:
+            for j in range(width):
+                of_b[j] = min(of_a[j], of_b[j])
         else:
             share, rest = size[a] / total, size[b] / total
             for j in range(width):

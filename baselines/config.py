@@ -172,6 +172,13 @@ class ServingConfig:
     """Beside each interest a second one, led this many times as far from the mean of what is popular; 1 = none. What
     guidance is to generated interests, for extracted ones."""
 
+    kept_share: float = 1.0
+    """The share of the importance that is served: of each user's interests the fewest that have it, most important
+    first, so that a request costs as many searches as the user needs; 1 = all."""
+
+    n_kept: int = 0
+    """How many interests are served at most, the same for everybody, most important first; 0 = all."""
+
     def __post_init__(self) -> None:
         require_number("serving.jitter", self.jitter, at_least=0)
         require_number("serving.n_copies", self.n_copies, at_least=1)
@@ -179,5 +186,14 @@ class ServingConfig:
         require_number("serving.n_passes", self.n_passes, at_least=1)
         require_number("serving.popularity_penalty", self.popularity_penalty, at_least=0)
         require_number("serving.contrast", self.contrast, at_least=1)
-        if self.contrast > 1 and self.jitter:
-            raise BadInput("serving.contrast and serving.jitter are each a control of its own: ask for one of them.")
+        require_number("serving.kept_share", self.kept_share, above=0, at_most=1)
+        require_number("serving.n_kept", self.n_kept, at_least=0)
+        asked = {"contrast": self.contrast > 1, "jitter": self.jitter > 0, "kept_share or n_kept": self.keeps_fewer}
+        names = [f"serving.{name}" for name, wanted in asked.items() if wanted]
+        if len(names) > 1:
+            raise BadInput(f"{' and '.join(names)} are each a control of its own: ask for one of them.")
+
+    @property
+    def keeps_fewer(self) -> bool:
+        """Whether some interests are not served."""
+        return self.kept_share < 1 or self.n_kept > 0

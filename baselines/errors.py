@@ -21,18 +21,25 @@ class Refused(BadInput):
 
 
 def require_number(
-    name: str, value: float, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
+    name: str,
+    value: float,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
+    at_most: float = math.inf,
 ) -> None:
-    """Refuse a setting that is not finite, not greater than `above`, less than `at_least`, or not less than `below`.
+    """Refuse a setting that is not finite, or does not lie between its bounds, of which any may be given.
 
     >>> require_number("training.batch_size", 0, above=0)
     Traceback (most recent call last):
     baselines.errors.BadInput: training.batch_size must be a finite number greater than 0, got 0.
     """
-    if not (math.isfinite(value) and value > above and value >= at_least and value < below):
+    if not (math.isfinite(value) and value > above and at_least <= value <= at_most and value < below):
         bound = f" greater than {above:g}" if above > -math.inf else ""
         bound += f" of at least {at_least:g}" if at_least > -math.inf else ""
         bound += f" and less than {below:g}" if below < math.inf else ""
+        bound += f" and at most {at_most:g}" if at_most < math.inf else ""
         raise BadInput(f"{name} must be a finite number{bound}, got {value}.")
 
 

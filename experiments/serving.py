@@ -10,6 +10,7 @@ import torch
 from baselines.config import ServingConfig
 from baselines.contrasted import Contrasted
 from baselines.errors import BadInput, unknown_name
+from baselines.fewer_interests import FewerInterests
 from baselines.ranker import Ranker
 from baselines.recommender import Recommender
 from baselines.reranking import Reranked
@@ -44,7 +45,7 @@ def served(method: AnyMethod, config: RunConfig, dataset: Dataset) -> Ranker:
 
 
 def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Ranker:
-    """Return a recommender of the same parameters and other knobs; with noise, penalty, contrast as it is asked for."""
+    """Return a recommender of the same parameters and other knobs; with what else `config.serving` asks for."""
     serving = config.serving
     entry = find_method(config.method)
     known = set(inspect.signature(entry.load()).parameters) - {"width", "max_history", *entry.given}
@@ -70,4 +71,6 @@ def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Rank
     made.eval()
     if serving.contrast > 1:
         return Contrasted(made, serving.contrast, dataset.train.item_counts)
+    if serving.keeps_fewer:
+        return FewerInterests(made, serving.kept_share, serving.n_kept)
     return Jittered(made, serving.jitter, serving.n_copies, config.seed) if serving.jitter else made

@@ -73,7 +73,7 @@ class GRU4Rec(CausalExtractor):
         B, L, _ = history.shape
         steps = (8 * 2 ** (length / 8).clamp(min=1).log2().ceil().long()).clamp(max=L)  # [B]
         hidden = history.new_zeros(B, L, self.recurrence.hidden_size)
-        for n in steps.unique().tolist():
+        for n in sorted(set(steps.tolist())):
             users = (steps == n).nonzero().squeeze(1)
             states, _ = self.recurrence(history[users, :n])
             hidden = hidden.index_copy(0, users, nn.functional.pad(states, (0, 0, 0, L - n)))

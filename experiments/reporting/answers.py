@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.reporting import tables
 from experiments.reporting.canvas import Plot
 from experiments.reporting.choice import against_chosen, behind_chosen
-from experiments.reporting.frontier import frontier
+from experiments.reporting.frontier import frontiers
 from experiments.reporting.operating_points import operating_points
 from experiments.reporting.summary import Summary
 
@@ -36,6 +36,6 @@ def answers(summary: Summary, plots: Sequence[Plot], *, heading: str, prefix: st
     for dataset in summary.datasets:
         parts += [f"{heading} {dataset}"] if len(summary.datasets) > 1 else []
         parts += [table_with_verdicts(summary, dataset), *pictures(plots, dataset, prefix)]
-        told = (frontier(summary, dataset), against_chosen(summary, dataset), operating_points(summary, dataset))
+        told = (*frontiers(summary, dataset), against_chosen(summary, dataset), operating_points(summary, dataset))
         parts += [table.render("md").rstrip() for table in told if table]
     return parts

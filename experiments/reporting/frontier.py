@@ -1,12 +1,12 @@
 """Is one curve above another where users have equally many vectors, or where accuracy is equal?
 
-A curve's arms are points (`frontier_over`, metric); between two neighbours it is a straight line, and outside its
+A curve's arms are points (what is equal, metric); between two neighbours it is a straight line, and outside its
 points it is nothing: no value is extrapolated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -19,10 +19,16 @@ from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 
 
-def frontier(summary: Summary, dataset: str) -> Table | None:
-    """Hold each arm of the study's first curve against every other curve; None where there is nothing to hold."""
-    over = shown_as(summary.study.frontier_over)
-    curves = {name: summary.arms_of(dataset, arms) for name, arms in summary.study.frontier.items()}
+def frontiers(summary: Summary, dataset: str) -> list[Table]:
+    """Hold curves against each other over all that the study wants equal; no table where there is nothing to hold."""
+    tables = (_frontier(summary, dataset, equal, curves) for equal, curves in summary.study.frontiers.items())
+    return [table for table in tables if table is not None]
+
+
+def _frontier(summary: Summary, dataset: str, equal: str, named: Mapping[str, Sequence[str]]) -> Table | None:
+    """Hold each arm of the first curve against every other curve."""
+    over = shown_as(equal)
+    curves = {name: summary.arms_of(dataset, arms) for name, arms in named.items()}
     rows: list[list[object]] = []
     for (first, ours), (name, theirs) in product(list(curves.items())[:1], list(curves.items())[1:]):
         for metric, arm in product([name for name in summary.judged_upwards if name != over], ours):
@@ -30,10 +36,10 @@ def frontier(summary: Summary, dataset: str) -> Table | None:
             curve = along(theirs, over, metric)
             if place is not None and own is not None and len(curve) > 1:
                 places, values = points(curve, over, metric)
-                equal = at_equal_place(place, places, values)
-                within = None if equal is None else interval(arm, _neighbours(place, curve, places), metric)
-                row = [f"{first}: {arm.arm}", name, metric, place, own, equal, percent_above(own, equal)]
-                row += in_percent(equal, *(within or (None, None)))
+                there = at_equal_place(place, places, values)
+                within = None if there is None else interval(arm, _neighbours(place, curve, places), metric)
+                row = [f"{first}: {arm.arm}", name, metric, place, own, there, percent_above(own, there)]
+                row += in_percent(there, *(within or (None, None)))
                 if over == LIVE_K:
                     fewest = fewest_vectors(own, places, values)
                     row += [fewest, None if fewest is None else 100 * (1 - place / fewest)]

@@ -11,6 +11,12 @@ the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one
 (`sequence_alone`). Curves over the vectors that a user has on average: preset K, without and with the whole, the rule's
 distance, K by chance.
 
+Clusters gain in the tail what they do not in recall. But whoever holds back what is popular gains there as well, at the
+price of recall: so these arms are served, too, with every score less a multiple of the log of its item's frequency
+(`*_penalty_*`), and the tail is compared where recall is equal. And K may follow from the user in serving alone: of
+eight clusters, or of those of `adaptive`, the fewest that have a share of the importance (`*_share_*`), against the
+same number of them for everybody (`fixed_k8_top_*`).
+
 Every interest goes through one non-linear step in the context of the whole history, the same for K = 1 as for many.
 What the step is worth, and whether adapting is worth more or less without it: `*_no_step`, and `adaptive_step_alone`,
 where it reads the interest only. `as_any_*` have neither the step nor the bonus for items of the history, which they
@@ -24,8 +30,8 @@ some: item-kNN, EASE^R, SASRec. Rivals in adapting, without the step as well: `p
 of which three are drawn or all serve, on a table that was trained with one vector; its like are the arms `*_no_step`),
 sparse routing, the codebook. With it: Ward's linkage trained with, every item an interest, gates of eight slots that
 are learned by Gumbel noise or by entmax (expected to close: training rewards K = 1). What else an interest may be made
-of: HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in the clusters, and a share of
-the whole history that is each user's own (`cohesion`).
+of: DBSCAN with one near neighbour, HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in
+the clusters, and a share of the whole history that is each user's own (`cohesion`).
 
 The settings of training are those of the method, the same for all arms and logs but the references, near what tuning
 found for MIND and ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
@@ -45,6 +51,7 @@ _SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
 _VECTORS = "live_k"
+_PENALTIES, _SHARES, _NUMBERS = (0.1, 0.2, 0.4), (0.95, 0.9, 0.8), (1, 2, 3, 4)
 
 
 def _clusters(**model: Any) -> dict[str, Any]:
@@ -53,6 +60,15 @@ def _clusters(**model: Any) -> dict[str, Any]:
 
 def _preset(k: int, **model: Any) -> dict[str, Any]:
     return _clusters(rule="fixed", max_interests=k, **model)
+
+
+def _of_sequence(k: int) -> dict[str, Any]:
+    return {"method": "adaptive_sequence", "model": {"rule": "fixed", "max_interests": k}}
+
+
+def _served(arm: dict[str, Any], name: str, knob: str, values: tuple[float, ...]) -> dict[str, dict[str, Any]]:
+    """Return arms that share the training of `arm`, by name."""
+    return {f"{name}_{value:g}": {**arm, "serving": {knob: value}} for value in values}
 
 
 def _without_step(arm: dict[str, Any]) -> dict[str, Any]:
@@ -67,10 +83,23 @@ def _distance(distance: float) -> str:
     return "adaptive" if distance == _DEFAULT else f"distance_{distance:g}"
 
 
+def _held_back(name: str) -> tuple[str, ...]:
+    """An arm, and the same with each penalty."""
+    return (name, *(f"{name}_penalty_{penalty:g}" for penalty in _PENALTIES))
+
+
 _ALONE = tuple(f"fixed_k{k}" for k in _PRESET)
 _WITH_WHOLE = ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8)))
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
 _SPARSE = ("sparse_routing", "codebook_routing")
+_OF_EIGHT = _preset(8, whole_share=0.0)
+_POPULARITY = {
+    "adaptive": _clusters(),
+    "fixed_k1": _preset(1, whole_share=0.0),
+    "fixed_k4_whole": _preset(4),
+    "sequence_k1": _of_sequence(1),
+    "adaptive_sequence": {"method": "adaptive_sequence"},
+}
 
 STUDY = StudyDefinition(
     name="fixed_vs_adaptive_k",
@@ -107,6 +136,7 @@ STUDY = StudyDefinition(
         "pinnersage": {"method": "pinnersage"},
         "pinnersage_all": {"method": "pinnersage", "model": {"n_served": 0}},
         "ward": _clusters(linkage="ward", max_distance=1.0),
+        "dbscan": _clusters(linkage="single", max_distance=0.5),
         "cohesion": _clusters(whole_share="cohesion"),
         "contextual": _clusters(pooled="contextual"),
         "silhouette": _clusters(rule="silhouette"),
@@ -115,10 +145,7 @@ STUDY = StudyDefinition(
         **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in ("shared", "nearest", "dropped")},
         "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
         "sequence_alone": ONE_TRANSFORMER,
-        **{
-            f"sequence_k{k}": {"method": "adaptive_sequence", "model": {"rule": "fixed", "max_interests": k}}
-            for k in (1, 4)
-        },
+        **{f"sequence_k{k}": _of_sequence(k) for k in (1, 4)},
         "adaptive_sequence": {"method": "adaptive_sequence"},
         "adaptive_no_step": _without_step(_clusters()),
         "adaptive_step_alone": _clusters(transition="alone"),
@@ -128,6 +155,14 @@ STUDY = StudyDefinition(
         **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in (1, 2, 4, 8)},
         "as_any_adaptive": _as_any(_clusters()),
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
+        **{
+            name: served
+            for base, arm in _POPULARITY.items()
+            for name, served in _served(arm, f"{base}_penalty", "popularity_penalty", _PENALTIES).items()
+        },
+        **_served(_clusters(), "adaptive_share", "kept_share", _SHARES),
+        **_served(_OF_EIGHT, "fixed_k8_share", "kept_share", _SHARES),
+        **_served(_OF_EIGHT, "fixed_k8_top", "n_kept", _NUMBERS),
     },
     baseline="adaptive",
     rivals=("by_chance", "fixed_k4_whole", "sequence_k1"),  # the table tells who differs from `adaptive`
@@ -138,14 +173,20 @@ STUDY = StudyDefinition(
         "adaptive, by distance": {_distance(d): d for d in _DISTANCES},
     },
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
-    frontier={
-        "adaptive": tuple(_distance(d) for d in _DISTANCES),
-        "preset K": _ALONE,
-        "preset K, the whole beside it": _WITH_WHOLE,
-        "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
+    frontiers={
+        _VECTORS: {
+            "adaptive": tuple(_distance(d) for d in _DISTANCES),
+            "preset K": _ALONE,
+            "preset K, the whole beside it": _WITH_WHOLE,
+            "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
+            "a share of K = 8": ("fixed_k8", *(f"fixed_k8_share_{share:g}" for share in _SHARES)),
+            "the most important of K = 8": tuple(f"fixed_k8_top_{number}" for number in _NUMBERS),
+        },
+        "recall@50": {name: _held_back(name) for name in _POPULARITY},
     },
     choices={
         "preset K": tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),
         "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
         "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
         "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),

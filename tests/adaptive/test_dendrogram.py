@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from sklearn.cluster import DBSCAN
 
 from adaptive_mi.dendrogram import Dendrograms
 from adaptive_mi.density import Floats
-from adaptive_mi.linkage import average_linkage, ward_linkage
+from adaptive_mi.linkage import LINKAGES, Linkage, single_linkage, ward_linkage
 from baselines.errors import BadInput
 
 
-def grow(users: list[Floats]) -> tuple[Floats, Dendrograms]:
+def grow(users: list[Floats], kind: Linkage = "average") -> tuple[Floats, Dendrograms]:
     starts = np.concatenate([[0], np.cumsum([len(user) for user in users])]).astype(np.int64)
     vectors = np.concatenate(users)
-    return vectors, average_linkage(vectors, starts)
+    return vectors, LINKAGES[kind](vectors, starts)
 
 
 def draw(n: int, width: int, seed: int, n_groups: int = 4, repeat: bool = False) -> Floats:
@@ -36,16 +37,19 @@ def same_partition(one: np.ndarray, other: np.ndarray) -> bool:
     return len(pairs) == len(set(one.tolist())) == len(set(other.tolist()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
     width=st.sampled_from([11, 16, 64, 65]),  # in the plane, distances are tied within rounding
     n_clusters=st.integers(1, 9),
     seed=st.integers(0, 10_000),
+    kind=st.sampled_from(["average", "single"]),
 )
-def test_heights_and_cuts_are_those_of_scipy(lengths: list[int], width: int, n_clusters: int, seed: int) -> None:
+def test_heights_and_cuts_are_those_of_scipy(
+    lengths: list[int], width: int, n_clusters: int, seed: int, kind: Linkage
+) -> None:
     users = [draw(n, width, seed + i) for i, n in enumerate(lengths)]
-    _, trees = grow(users)
+    _, trees = grow(users, kind)
     wanted = np.minimum(n_clusters, lengths)
     labels = trees.cut(wanted)
     for b, user in enumerate(users):
@@ -55,7 +59,7 @@ def test_heights_and_cuts_are_those_of_scipy(lengths: list[int], width: int, n_c
             continue
         distance = np.clip(1 - user.astype(float) @ user.T, 0, None)
         np.fill_diagonal(distance, 0)
-        tree = linkage(squareform(distance, checks=False), "average")
+        tree = linkage(squareform(distance, checks=False), kind)
         np.testing.assert_allclose(trees.heights[first : last - 1], tree[:, 2], atol=2e-6)
         assert same_partition(labels[first:last], fcluster(tree, wanted[b], "maxclust"))
 
@@ -71,7 +75,7 @@ def test_wards_heights_are_half_the_squares_of_scipys(
     lengths: list[int], width: int, n_clusters: int, seed: int
 ) -> None:
     users = [draw(n, width, seed + i) for i, n in enumerate(lengths)]
-    trees = ward_linkage(np.concatenate(users), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    _, trees = grow(users, "ward")
     wanted = np.minimum(n_clusters, lengths)
     labels = trees.cut(wanted)
     for b, user in enumerate(users):
@@ -81,6 +85,18 @@ def test_wards_heights_are_half_the_squares_of_scipys(
             tree = linkage(user.astype(float), "ward")
             np.testing.assert_allclose(trees.heights[first : last - 1], tree[:, 2] ** 2 / 2, rtol=1e-5, atol=1e-5)
             assert same_partition(labels[first:last], fcluster(tree, wanted[b], "maxclust"))
+
+
+@pytest.mark.parametrize("height", [0.1, 0.2, 0.3, 0.4])
+def test_single_linkage_below_a_height_is_dbscan_with_one_near_neighbour(height: float) -> None:
+    user = draw(60, 16, 3, n_groups=6)
+    trees = single_linkage(user, np.array([0, 60]))
+    labels = trees.cut(trees.n_clusters_below(height))
+    textbook = DBSCAN(eps=height, min_samples=2, metric="cosine").fit(user.astype(float)).labels_
+    alone = textbook == -1
+    textbook[alone] = textbook.max() + 1 + np.arange(alone.sum())
+    assert 1 < len(set(labels.tolist())) < 60
+    assert same_partition(labels, textbook)
 
 
 @pytest.mark.parametrize("n", [2, 5, 50])

@@ -18,6 +18,7 @@ OTHERWISE = {
     "dropout": ["--serving.dropout=0.2", "--serving.n_passes=2"],
     "penalty": ["--serving.popularity_penalty=0.5"],
     "contrast": ["--serving.contrast=2"],
+    "fewer": ["--serving.n_kept=2"],
 }
 
 
@@ -55,6 +56,7 @@ BAD = {
     "--serving.model={temperature: 0}": "model.temperature must be a finite number greater than 0",
     "--serving.jitter=-1": "serving.jitter must be",
     "--serving.contrast=0.5": "serving.contrast must be",
+    "--serving.kept_share=0": "serving.kept_share must be",
     "--serving.jiter=1": "did you mean 'serving.jitter'",
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fabricated_runs import fabricate_run
 
-from experiments.reporting.frontier import frontier
+from experiments.reporting.frontier import frontiers
 from experiments.reporting.publish import keep
 from experiments.reporting.repeats import Repeats
 from experiments.reporting.runs import load_runs
@@ -27,7 +27,7 @@ STUDY = Study(
     arms={arm: {"method": "comirec_sa"} for arm in ("k1", "k3", "far", "near", "none")},
     columns=("recall@20", "live_k"),
     judged_by=("recall@20",),
-    frontier={"adaptive": ("far", "near", "none"), "preset K": ("k1", "k3"), "not run": ("k9",)},
+    frontiers={"live_k": {"adaptive": ("far", "near", "none"), "preset K": ("k1", "k3"), "not run": ("k9",)}},
 )
 
 
@@ -41,8 +41,7 @@ def summary(tmp_path: Path) -> Summary:
 
 
 def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_value(summary: Summary) -> None:
-    table = frontier(summary, "toy")
-    assert table is not None
+    (table,) = frontiers(summary, "toy")
     assert {row[1] for row in table.rows} == {"preset K"}
     rows = {str(row[0]).removeprefix("adaptive: "): row[3:] for row in table.rows}
     arms = {arm.arm: arm.mean("recall@20") for arm in summary.repeats}
@@ -61,8 +60,7 @@ def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_valu
 
 
 def test_the_interval_at_equal_vectors_is_that_of_the_users_differences_from_the_line(summary: Summary) -> None:
-    table = frontier(summary, "toy")
-    assert table is not None
+    (table,) = frontiers(summary, "toy")
     arms = {arm.arm: arm for arm in summary.repeats}
     far, k1, k3 = (arms[name].per_user("recall@20") for name in ("far", "k1", "k3"))
     difference = far - (k1 + k3) / 2
@@ -78,12 +76,16 @@ def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path)
         fabricate_run(tmp_path / "k", arm, quality=quality, stochastic=False)
     study = Study(
         name="k", arms={arm: {"method": "comirec_sa"} for arm in ("few", "many", "ours")},
-        columns=("recall@20", "coverage@50"), judged_by=("recall@20", "coverage@50"), frontier_over="recall@20",
-        frontier={"generated": ("ours",), "control": ("many", "few")},
+        columns=("recall@20", "coverage@50"), judged_by=("recall@20", "coverage@50"),
+        frontiers={
+            "recall@20": {"generated": ("ours",), "control": ("many", "few")},
+            "coverage@50": {"generated": ("ours",), "control": ("many", "few")},
+        },
     )  # fmt: skip
     summary = Summary(load_runs(tmp_path / "k"), study)
-    table = frontier(summary, "toy")
-    assert table is not None
+    table, other = frontiers(summary, "toy")
+    assert [row[2] for row in other.rows] == ["recall@20"]
+    assert other.columns[3] == "coverage@50"
     assert [row[2] for row in table.rows] == ["coverage@50"]
     assert table.columns[3] == "recall@20"
     assert "at equal recall@20" in table.columns
@@ -98,8 +100,8 @@ def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path)
 
 def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:
     one = {"adaptive": ("far", "near")}
-    for study in (Study(name="k"), Study(name="k", judged_by=("recall@20",), frontier=one)):
-        assert frontier(Summary(summary.runs, study), "toy") is None
+    for study in (Study(name="k"), Study(name="k", judged_by=("recall@20",), frontiers={"live_k": one})):
+        assert frontiers(Summary(summary.runs, study), "toy") == []
 
 
 def with_live_k(folder: Path, seed: int, live_k: np.ndarray) -> None:
