@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import ONE_OF_A_KIND
 
 from experiments.bench import training
 from experiments.bench.public_training import examples_per_second
@@ -18,15 +19,18 @@ from experiments.reporting.benchmarks import benchmarks, keep_benchmark
 from experiments.reporting.table import Table
 
 
+@pytest.mark.parametrize(
+    "method",
+    [name if name in ONE_OF_A_KIND else pytest.param(name, marks=pytest.mark.slow) for name in trained_methods()],
+)
 def test_the_shares_of_the_phases_are_all_of_the_time(
-    configure: Callable[..., RunConfig], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    configure: Callable[..., RunConfig], dataset: Dataset, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(training, "_SECONDS", 0.05)
-    for method in trained_methods():
-        rate, *shares, megabytes = timed(with_method(configure("comirec_sa"), method), dataset.train)
-        assert float(str(rate)) > 0
-        assert sum(float(str(share)) for share in shares) == pytest.approx(100)
-        assert float(str(megabytes)) > 1
+    rate, *shares, megabytes = timed(with_method(configure("comirec_sa"), method), dataset.train)
+    assert float(str(rate)) > 0
+    assert sum(float(str(share)) for share in shares) == pytest.approx(100)
+    assert float(str(megabytes)) > 1
 
 
 def test_a_method_is_timed_with_its_own_loss(configure: Callable[..., RunConfig]) -> None:

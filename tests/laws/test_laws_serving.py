@@ -30,7 +30,12 @@ DRAWING = {"pinnersage"}
 TAKING = {"fewer"}
 """What takes interests away, and leaves some behaviours to none."""
 
-every_noise = pytest.mark.parametrize("noise", NOISE)
+PART = {"jitter", "dropout"}
+"""What `both` tries, too."""
+
+every_noise = pytest.mark.parametrize(
+    "noise", [pytest.param(noise, marks=pytest.mark.slow) if noise in PART else noise for noise in NOISE]
+)
 
 
 @pytest.fixture
