@@ -21,7 +21,7 @@ from experiments.reporting.table import Table
 
 def frontiers(summary: Summary, dataset: str) -> list[Table]:
     """Hold curves against each other over all that the study wants equal; no table where there is nothing to hold."""
-    tables = (_frontier(summary, dataset, equal, curves) for equal, curves in summary.study.frontiers.items())
+    tables = (_frontier(summary, dataset, equal, curves) for equal, curves in summary.study.frontiers)
     return [table for table in tables if table is not None]
 
 

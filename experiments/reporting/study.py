@@ -36,9 +36,9 @@ class Study:
         rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
             curves and of `own` where it lies on one. Empty = the baseline alone.
         judged_by: the metrics of these words, and of every test. Empty = tests of all columns, and no words.
-        frontiers: what is equal (`live_k`, how many vectors a user has, or a metric, such as accuracy) -> curves, name
-            -> arms that differ in it. The report says how much higher those of the first name lie than each of the
-            others where that is equal, on the metrics of `judged_by`.
+        frontiers: pairs of what is equal (`live_k`, how many vectors a user has, or a metric, such as accuracy) and
+            curves, name -> arms that differ in it. The report says how much higher those of the first name lie than
+            each of the others where that is equal, on the metrics of `judged_by`.
         choices: name -> arms of which one would be taken for a log, such as one K. The report says which of them
             validation chooses, and how far from it on test the arms of `own` are; of the first name also how far every
             arm is on every log from what is chosen there.
@@ -60,7 +60,7 @@ class Study:
     floor: float = 0.0
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()
-    frontiers: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    frontiers: Sequence[tuple[str, Mapping[str, Sequence[str]]]] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     own: Sequence[str] = ()
     points: Mapping[str, Sequence[str]] = field(default_factory=dict)

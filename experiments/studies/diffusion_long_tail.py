@@ -204,7 +204,7 @@ STUDY = StudyDefinition(
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
     ),
     floor=0.85,
-    frontiers={"recall@50": {name: tuple(_CURVES[name]) for name in ("beside share", *_AGAINST)}},
+    frontiers=(("recall@50", {name: tuple(_CURVES[name]) for name in ("beside share", *_AGAINST)}),),
     choices={
         "deterministic": (
             *("comirec_sa", "comirec_sa_in_context", "sasrec", "sasrec_every", "adaptive", "adaptive_sequence"),

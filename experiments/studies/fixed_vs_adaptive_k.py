@@ -173,17 +173,21 @@ STUDY = StudyDefinition(
         "adaptive, by distance": {_distance(d): d for d in _DISTANCES},
     },
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
-    frontiers={
-        _VECTORS: {
-            "adaptive": tuple(_distance(d) for d in _DISTANCES),
-            "preset K": _ALONE,
-            "preset K, the whole beside it": _WITH_WHOLE,
-            "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
-            "a share of K = 8": ("fixed_k8", *(f"fixed_k8_share_{share:g}" for share in _SHARES)),
-            "the most important of K = 8": tuple(f"fixed_k8_top_{number}" for number in _NUMBERS),
-        },
-        "recall@50": {name: _held_back(name) for name in _POPULARITY},
-    },
+    frontiers=(
+        (
+            _VECTORS,
+            {
+                "adaptive": tuple(_distance(d) for d in _DISTANCES),
+                "preset K": _ALONE,
+                "preset K, the whole beside it": _WITH_WHOLE,
+                "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
+                "a share of K = 8": ("fixed_k8", *(f"fixed_k8_share_{share:g}" for share in _SHARES)),
+                "the most important of K = 8": tuple(f"fixed_k8_top_{number}" for number in _NUMBERS),
+            },
+        ),
+        ("recall@50", {name: _held_back(name) for name in _POPULARITY}),
+        ("recall@50", {name: _held_back(name) for name in ("adaptive_sequence", "sequence_k1")}),
+    ),
     choices={
         "preset K": tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
         "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),

@@ -27,7 +27,7 @@ STUDY = Study(
     arms={arm: {"method": "comirec_sa"} for arm in ("k1", "k3", "far", "near", "none")},
     columns=("recall@20", "live_k"),
     judged_by=("recall@20",),
-    frontiers={"live_k": {"adaptive": ("far", "near", "none"), "preset K": ("k1", "k3"), "not run": ("k9",)}},
+    frontiers=(("live_k", {"adaptive": ("far", "near", "none"), "preset K": ("k1", "k3"), "not run": ("k9",)}),),
 )
 
 
@@ -77,10 +77,10 @@ def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path)
     study = Study(
         name="k", arms={arm: {"method": "comirec_sa"} for arm in ("few", "many", "ours")},
         columns=("recall@20", "coverage@50"), judged_by=("recall@20", "coverage@50"),
-        frontiers={
-            "recall@20": {"generated": ("ours",), "control": ("many", "few")},
-            "coverage@50": {"generated": ("ours",), "control": ("many", "few")},
-        },
+        frontiers=(
+            ("recall@20", {"generated": ("ours",), "control": ("many", "few")}),
+            ("coverage@50", {"generated": ("ours",), "control": ("many", "few")}),
+        ),
     )  # fmt: skip
     summary = Summary(load_runs(tmp_path / "k"), study)
     table, other = frontiers(summary, "toy")
@@ -100,7 +100,7 @@ def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path)
 
 def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:
     one = {"adaptive": ("far", "near")}
-    for study in (Study(name="k"), Study(name="k", judged_by=("recall@20",), frontiers={"live_k": one})):
+    for study in (Study(name="k"), Study(name="k", judged_by=("recall@20",), frontiers=(("live_k", one),))):
         assert frontiers(Summary(summary.runs, study), "toy") == []
 
 

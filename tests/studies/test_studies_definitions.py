@@ -53,8 +53,8 @@ def test_no_two_arms_are_the_same_run(study: StudyDefinition) -> None:
 
 def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
     assert {arm for curve in study.curves.values() for arm in curve} <= set(study.arms)
-    assert {arm for curves in study.frontiers.values() for arms in curves.values() for arm in arms} <= set(study.arms)
-    assert set(study.frontiers) <= set(study.columns)
+    assert {arm for _, curves in study.frontiers for arms in curves.values() for arm in arms} <= set(study.arms)
+    assert {equal for equal, _ in study.frontiers} <= set(study.columns)
     assert {arm for arms in study.choices.values() for arm in arms} <= set(study.arms)
     assert {arm for arms in study.points.values() for arm in arms} <= set(study.arms)
     assert set(study.own) <= set(study.arms)
