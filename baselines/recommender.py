@@ -264,7 +264,7 @@ class Recommender(nn.Module, Ranker):
 
     def answer_by(self, find: Callable[[Batch], Interests], batch: Batch, top_n: int) -> Answer:
         """Return the interests that `find` finds, and the ranking by them, timed."""
-        started = time.perf_counter()
+        started, batch = time.perf_counter(), batch.to(self.device)
         interests = find(batch)
         if interests.vectors.device.type == "cuda":
             torch.cuda.synchronize()
@@ -277,7 +277,7 @@ class Recommender(nn.Module, Ranker):
         """Items of what is read of the users' histories, where those score by a bonus; None where they do not."""
         if self.repeats is None:
             return None
-        return self.repeats(*self._latest(batch.to(self.device))[:2])  # type: ignore[no-any-return]
+        return self.repeats(*self._latest(batch)[:2])  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def rank_interests(self, interests: Interests, top_n: int, own: OwnItems | None = None) -> Ranking:
