@@ -15,7 +15,8 @@ Clusters gain in the tail what they do not in recall. But whoever holds back wha
 price of recall: so these arms are served, too, with every score less a multiple of the log of its item's frequency
 (`*_penalty_*`), and the tail is compared where recall is equal. And K may follow from the user in serving alone: of
 eight clusters, or of those of `adaptive`, the fewest that have a share of the importance (`*_share_*`), against the
-same number of them for everybody (`fixed_k8_top_*`).
+same number of them for everybody (`fixed_k8_top_*`). A cluster is narrower than a history, and may ask for what is near
+it more sharply: the same arms at two thirds of the temperature (`*_sharp`).
 
 Every interest goes through one non-linear step in the context of the whole history, the same for K = 1 as for many.
 What the step is worth, and whether adapting is worth more or less without it: `*_no_step`, and `adaptive_step_alone`,
@@ -83,6 +84,10 @@ def _distance(distance: float) -> str:
     return "adaptive" if distance == _DEFAULT else f"distance_{distance:g}"
 
 
+def _sharp(name: str) -> str:
+    return f"{name}_sharp"
+
+
 def _held_back(name: str) -> tuple[str, ...]:
     """An arm, and the same with each penalty."""
     return (name, *(f"{name}_penalty_{penalty:g}" for penalty in _PENALTIES))
@@ -93,7 +98,7 @@ _WITH_WHOLE = ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8)))
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
 _SPARSE = ("sparse_routing", "codebook_routing")
 _OF_EIGHT = _preset(8, whole_share=0.0)
-_POPULARITY = {
+_CORE = {
     "adaptive": _clusters(),
     "fixed_k1": _preset(1, whole_share=0.0),
     "fixed_k4_whole": _preset(4),
@@ -157,9 +162,10 @@ STUDY = StudyDefinition(
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
         **{
             name: served
-            for base, arm in _POPULARITY.items()
+            for base, arm in _CORE.items()
             for name, served in _served(arm, f"{base}_penalty", "popularity_penalty", _PENALTIES).items()
         },
+        **{_sharp(name): {**arm, "scoring": {"temperature": 0.1}} for name, arm in _CORE.items()},
         **_served(_clusters(), "adaptive_share", "kept_share", _SHARES),
         **_served(_OF_EIGHT, "fixed_k8_share", "kept_share", _SHARES),
         **_served(_OF_EIGHT, "fixed_k8_top", "n_kept", _NUMBERS),
@@ -185,18 +191,22 @@ STUDY = StudyDefinition(
                 "the most important of K = 8": tuple(f"fixed_k8_top_{number}" for number in _NUMBERS),
             },
         ),
-        ("recall@50", {name: _held_back(name) for name in _POPULARITY}),
+        ("recall@50", {name: _held_back(name) for name in _CORE}),
         ("recall@50", {name: _held_back(name) for name in ("adaptive_sequence", "sequence_k1")}),
     ),
     choices={
         "preset K": tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        **{
+            f"{words}, either temperature": (name, _sharp(name))
+            for words, name in (("one cluster", "fixed_k1"), ("K = 4 and the whole", "fixed_k4_whole"))
+        },
         "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),
         "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
         "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
         "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),
         **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},
     },
-    own=("adaptive",),
+    own=("adaptive", _sharp("adaptive")),
     common=settings_of_adaptive(),
     references=_REFERENCES,
 )
