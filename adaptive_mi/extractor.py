@@ -63,7 +63,8 @@ class AdaptiveExtractor(InterestExtractor):
             drawn as often as `distance` finds it. Or the density clusters of `hdbscan`.
         linkage: what the dendrogram joins first, the two clusters with the least mean distance (`average`), those
             whose union is least spread (`ward`), or those of which two behaviours are the nearest (`single`; below a
-            `distance` that is DBSCAN, to which one near neighbour is enough and of which noise is alone).
+            `distance`, and with no more than `max_interests` clusters, that is DBSCAN to which one near neighbour is
+            enough and of which noise is alone).
         max_interests: the most interests of a user, and K of `fixed`.
         max_distance: of `distance` and `by_chance`: clusters whose mean distance, 1 - cosine, is at most this are
             joined, from 0 = only the same item to 2 = all of the history. At .8 planted interests are joined by

@@ -5,7 +5,7 @@ for each. Of a user's interests, with shares s_1 >= s_2 >= ... of the importance
 * `share`: the first k are served, k the least with s_1 + ... + s_k >= share, so that K follows from the user. How much
   of a distribution is kept, and not how many, is the rule of "nucleus" sampling (Holtzman et al., "The Curious Case of
   Neural Text Degeneration", ICLR 2020);
-* `number`: the first `number` are served, the control that gives everybody as many.
+* `n_kept`: the first `n_kept` are served, the control that gives everybody as many.
 
 What is served keeps its importance: scores of what remains are as they were. Interests that are all as important, as
 attention's are, are dropped from the last on.
@@ -27,7 +27,7 @@ from baselines.interests import Interests, log_shares
 from baselines.moved_interests import MovedInterests
 from baselines.recommender import Recommender
 
-_ROUNDING = 1e-9  # shares that make up exactly what is to be kept are enough
+_ROUNDING = 1e-6  # shares that make up what is to be kept are enough; log weights are float32
 
 
 class FewerInterests(MovedInterests):
@@ -36,23 +36,23 @@ class FewerInterests(MovedInterests):
     Args:
         recommender: in eval mode.
         share: of the importance, that is kept; 1 = all interests.
-        number: the most interests of a user; 0 = all.
+        n_kept: the most interests of a user; 0 = all.
     """
 
-    def __init__(self, recommender: Recommender, share: float, number: int) -> None:
+    def __init__(self, recommender: Recommender, share: float, n_kept: int) -> None:
         super().__init__(recommender)
         self.enough = share - _ROUNDING if share < 1 else math.inf
-        self.number = number
+        self.n_kept = n_kept
 
     def interests(self, batch: Batch) -> Interests:
         """Return the interests that are served, the others dead; a behaviour belongs to what is left of its own."""
         found = self.recommender.interests(batch)
-        live = log_shares(found.log_weight.double(), found.mask).masked_fill(~found.mask, -torch.inf)  # [B, K]
-        share, order = live.exp().sort(dim=1, descending=True, stable=True)
+        log_share = log_shares(found.log_weight.double(), found.mask).masked_fill(~found.mask, -torch.inf)  # [B, K]
+        share, order = log_share.exp().sort(dim=1, descending=True, stable=True)
         before = share.cumsum(1) - share  # of those that are more important
         kept = before < self.enough
-        if self.number:
-            kept[:, self.number :] = False
+        if self.n_kept:
+            kept[:, self.n_kept :] = False
         kept[:, 0] = True
         mask = torch.zeros_like(found.mask).scatter(1, order, kept) & found.mask
         shares = found.assignment * mask[:, None]

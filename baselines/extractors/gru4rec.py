@@ -57,11 +57,12 @@ class GRU4Rec(CausalExtractor):
     def states(self, history: Tensor, history_mask: Tensor) -> Tensor:
         """See `CausalExtractor.states`.
 
-        Padding comes after a user's behaviours, so no real state has seen it. In training, users with short histories
-        take fewer steps than those with long ones; packing would spare still more, but on a CPU the backward pass over
-        packed steps costs more than that. Otherwise all take as many, so that no bit depends on who else is there.
+        Padding comes after a user's behaviours, so no real state has seen it. In training on a CPU, where rows cost,
+        users with short histories take fewer steps than those with long ones; packing would spare still more, but the
+        backward pass over packed steps costs more than that. Otherwise, and on a GPU, where steps cost, all take as
+        many, so that no bit depends on who else is there.
         """
-        if self.training:
+        if self.training and history.device.type == "cpu":
             hidden = self._by_length(history, history_mask.sum(1))
         else:
             hidden, _ = self.recurrence(history)  # [B, L, H]

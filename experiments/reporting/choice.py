@@ -48,10 +48,11 @@ def validated(arm: Repeats, metric: str) -> float | None:
 
 def against_chosen(summary: Summary, dataset: str) -> Table | None:
     """Hold each of the study's own arms against each choice, on each metric that is judged by; None where none is."""
+    picked = chosen(summary, dataset)
     pairs = [
         (name, own, arm)
-        for (name, arm), own in product(chosen(summary, dataset).items(), _own(summary, dataset))
-        if own is not arm
+        for (name, arm), own in product(picked.items(), _own(summary, dataset, picked))
+        if own is not arm and name not in _names_of_own(summary)
     ]
     rows: list[list[object]] = []
     for metric in summary.judged_upwards:
@@ -116,5 +117,7 @@ def _names_of_own(summary: Summary) -> Sequence[str]:
     return summary.study.own or ([summary.baseline] if summary.baseline else [])
 
 
-def _own(summary: Summary, dataset: str) -> Sequence[Repeats]:
-    return summary.arms_of(dataset, _names_of_own(summary))
+def _own(summary: Summary, dataset: str, picked: Mapping[str, Repeats]) -> Sequence[Repeats]:
+    """The study's own arms, each once; of an own choice the one that is picked."""
+    names = [picked[name].arm if name in picked else name for name in _names_of_own(summary)]
+    return summary.arms_of(dataset, list(dict.fromkeys(names)))

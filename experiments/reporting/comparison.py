@@ -113,25 +113,44 @@ def _compare(first: Repeats, second: Repeats, metric: str) -> Comparison | None:
     )
 
 
-def interval(arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str) -> tuple[float, float] | None:
-    """95 % bootstrap interval, over users, of an arm minus a weighted mean of others; None without values per user.
+def interval(
+    arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str, *, over: str, slope: float
+) -> tuple[float, float] | None:
+    """95 % bootstrap interval, over users, of an arm's height above a line; None without values per user.
+
+    The line goes through two rivals, and the arm's place on it is estimated from the same users: where it would lie
+    farther right by d, the line there is higher by slope d. A user then counts for his difference of the metric, as far
+    as it is defined for him, less the slope times his difference of places.
 
     Args:
         arm: the arm.
-        rivals: (arm, weight); weights sum to 1.
+        rivals: (arm, weight); weights sum to 1, and the weighted mean of their places is the arm's.
         metric: a metric.
+        over: what places are measured by; taken as known where it has no value per user.
+        slope: of the line, in units of the metric for one of `over`.
     """
     from experiments.evaluation.significance import bootstrap_interval
 
-    differences = _differences(arm, rivals, metric)
-    if differences is None:
+    differences = _paired(arm, rivals, metric)
+    if differences is None or not (defined := np.isfinite(differences)).any():
         return None
+    if (of_place := _paired(arm, rivals, over)) is not None:
+        mean = differences[defined].mean()
+        counted = np.where(defined, differences - mean, 0.0) / defined.mean()  # of a mean over some of the users
+        differences = mean + counted - slope * (of_place - np.nanmean(of_place))
     rng = _generator(arm.dataset, arm.arm, *(rival.arm for rival, _ in rivals), metric)
     return bootstrap_interval(differences, N_RESAMPLES, rng)
 
 
 def _differences(arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str) -> NDArray[np.float64] | None:
-    """An arm's metric minus the weighted mean of others', of each user for whom all are defined; None if of none."""
+    """What `_paired` finds of the users for whom it is defined; None if of none."""
+    differences = _paired(arm, rivals, metric)
+    defined = None if differences is None else differences[np.isfinite(differences)]
+    return None if defined is None or not len(defined) else defined
+
+
+def _paired(arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str) -> NDArray[np.float64] | None:
+    """An arm's metric minus the weighted mean of others', [U], NaN where it is undefined; None without such values."""
     differences = arm.per_user(metric)
     for rival, weight in rivals:
         theirs = rival.per_user(metric)
@@ -143,8 +162,7 @@ def _differences(arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: 
                 "test needs the same ones; run both with the same split"
             )
         differences = differences - weight * theirs
-    defined = None if differences is None else differences[np.isfinite(differences)]
-    return None if defined is None or not len(defined) else defined
+    return differences
 
 
 def _generator(*names: str) -> np.random.Generator:

@@ -28,17 +28,19 @@ def frontiers(summary: Summary, dataset: str) -> list[Table]:
 def _frontier(summary: Summary, dataset: str, equal: str, named: Mapping[str, Sequence[str]]) -> Table | None:
     """Hold each arm of the first curve against every other curve."""
     over = shown_as(equal)
-    curves = {name: summary.arms_of(dataset, arms) for name, arms in named.items()}
+    (first, ours), *others = ((name, summary.arms_of(dataset, arms)) for name, arms in named.items())
     rows: list[list[object]] = []
-    for (first, ours), (name, theirs) in product(list(curves.items())[:1], list(curves.items())[1:]):
+    for name, theirs in others:
         for metric, arm in product([name for name in summary.judged_upwards if name != over], ours):
             place, own = arm.mean(over), arm.mean(metric)
             curve = along(theirs, over, metric)
             if place is not None and own is not None and len(curve) > 1:
                 places, values = points(curve, over, metric)
-                there = at_equal_place(place, places, values)
-                within = None if there is None else interval(arm, _neighbours(place, curve, places), metric)
-                row = [f"{first}: {arm.arm}", name, metric, place, own, there, percent_above(own, there)]
+                there, within = at_equal_place(place, places, values), None
+                if there is not None:
+                    line, slope = _line(place, curve, places, values)
+                    within = interval(arm, line, metric, over=over, slope=slope)
+                row = [arm.arm, name, metric, place, own, there, percent_above(own, there)]
                 row += in_percent(there, *(within or (None, None)))
                 if over == LIVE_K:
                     fewest = fewest_vectors(own, places, values)
@@ -46,7 +48,7 @@ def _frontier(summary: Summary, dataset: str, equal: str, named: Mapping[str, Se
                 rows.append(row)
     if not rows:
         return None
-    title = f"The frontier on {dataset}: how much higher an arm is than the other curve "
+    title = f"The frontier on {dataset}: how much higher the arms of '{first}' are than another curve "
     percents = ["higher %", "at least %", "at most %"]
     columns = ["arm", "against", "metric", over, "value", "at equal K" if over == LIVE_K else f"at equal {over}"]
     digits = dict.fromkeys(percents, 1)
@@ -85,12 +87,15 @@ def at_equal_place(place: float, places: NDArray[np.float64], values: NDArray[np
     return round(float(np.interp(place, places, values)), 12) if inside else None
 
 
-def _neighbours(place: float, curve: Sequence[Repeats], places: NDArray[np.float64]) -> list[tuple[Repeats, float]]:
-    """The two arms of a curve between which a place lies, and how much of its value there is each one's."""
+def _line(
+    place: float, curve: Sequence[Repeats], places: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[list[tuple[Repeats, float]], float]:
+    """The two arms of a curve between which a place lies, how much of its value there is each one's, and the slope."""
     right = min(max(int(np.searchsorted(places, place)), 1), len(curve) - 1)
-    gap = places[right] - places[right - 1]
-    share = float((place - places[right - 1]) / gap) if gap > 0 else 0.0
-    return [(curve[right - 1], 1 - share), (curve[right], share)]
+    gap = float(places[right] - places[right - 1])
+    share = float(place - places[right - 1]) / gap if gap > 0 else 0.0
+    slope = float(values[right] - values[right - 1]) / gap if gap > 0 else 0.0
+    return [(curve[right - 1], 1 - share), (curve[right], share)], slope
 
 
 def fewest_vectors(value: float, curve_k: NDArray[np.float64], curve: NDArray[np.float64]) -> float | None:

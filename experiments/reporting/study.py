@@ -42,7 +42,8 @@ class Study:
         choices: name -> arms of which one would be taken for a log, such as one K. The report says which of them
             validation chooses, and how far from it on test the arms of `own` are; of the first name also how far every
             arm is on every log from what is chosen there.
-        own: arms that are held against what is chosen. Empty = the baseline alone.
+        own: arms that are held against what is chosen, and choices of which the chosen arm is. Empty = the baseline
+            alone.
         points: name -> arms that differ in a knob of serving. The report says which of them validation would serve, and
             what that point is worth on test beside what is chosen of the first choice.
         points_by: the metric of which a point is to have the most.

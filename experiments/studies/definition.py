@@ -17,6 +17,7 @@ STUDIES = {
     "aggregation": "experiments.studies.aggregation",
     "similarity": "experiments.studies.similarity",
     "fixed_vs_adaptive_k": "experiments.studies.fixed_vs_adaptive_k",
+    "clusters_and_tail": "experiments.studies.clusters_and_tail",
     "routing": "experiments.studies.routing",
     "planted_spread": "experiments.studies.planted_spread",
     "diffusion_long_tail": "experiments.studies.diffusion_long_tail",

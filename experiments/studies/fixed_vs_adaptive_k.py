@@ -11,12 +11,9 @@ the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one
 (`sequence_alone`). Curves over the vectors that a user has on average: preset K, without and with the whole, the rule's
 distance, K by chance.
 
-Clusters gain in the tail what they do not in recall. But whoever holds back what is popular gains there as well, at the
-price of recall: so these arms are served, too, with every score less a multiple of the log of its item's frequency
-(`*_penalty_*`), and the tail is compared where recall is equal. And K may follow from the user in serving alone: of
-eight clusters, or of those of `adaptive`, the fewest that have a share of the importance (`*_share_*`), against the
-same number of them for everybody (`fixed_k8_top_*`). A cluster is narrower than a history, and may ask for what is near
-it more sharply: the same arms at two thirds of the temperature (`*_sharp`).
+K may follow from the user in serving alone: of eight clusters, or of those of `adaptive`, the fewest are served that
+have a share of the importance (`*_share_*`), against the same number of them for everybody (`fixed_k8_top_*`). What
+clusters are worth in the tail is asked apart (`clusters_and_tail`).
 
 Every interest goes through one non-linear step in the context of the whole history, the same for K = 1 as for many.
 What the step is worth, and whether adapting is worth more or less without it: `*_no_step`, and `adaptive_step_alone`,
@@ -52,7 +49,7 @@ _SLOTS = 8  # of the gates
 _DEFAULT = 0.65  # of `max_distance`
 _DISTANCES = (0.4, _DEFAULT, 0.8, 1.0)
 _VECTORS = "live_k"
-_PENALTIES, _SHARES, _NUMBERS = (0.1, 0.2, 0.4), (0.95, 0.9, 0.8), (1, 2, 3, 4)
+_SHARES, _NUMBERS = (0.95, 0.9, 0.8), (1, 2, 3, 4)
 
 
 def _clusters(**model: Any) -> dict[str, Any]:
@@ -84,26 +81,16 @@ def _distance(distance: float) -> str:
     return "adaptive" if distance == _DEFAULT else f"distance_{distance:g}"
 
 
-def _sharp(name: str) -> str:
-    return f"{name}_sharp"
-
-
-def _held_back(name: str) -> tuple[str, ...]:
-    """An arm, and the same with each penalty."""
-    return (name, *(f"{name}_penalty_{penalty:g}" for penalty in _PENALTIES))
-
-
 _ALONE = tuple(f"fixed_k{k}" for k in _PRESET)
 _WITH_WHOLE = ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8)))
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
 _SPARSE = ("sparse_routing", "codebook_routing")
 _OF_EIGHT = _preset(8, whole_share=0.0)
-_CORE = {
-    "adaptive": _clusters(),
-    "fixed_k1": _preset(1, whole_share=0.0),
-    "fixed_k4_whole": _preset(4),
-    "sequence_k1": _of_sequence(1),
-    "adaptive_sequence": {"method": "adaptive_sequence"},
+_SHARE_OF_EIGHT, _MOST_IMPORTANT, _SHARE = "a share of K = 8", "the most important of K = 8", "a share of adaptive"
+_OF_FEWER: dict[str, dict[str, float | str]] = {
+    _SHARE_OF_EIGHT: {"fixed_k8": 1.0, **{f"fixed_k8_share_{share:g}": share for share in _SHARES}},
+    _MOST_IMPORTANT: {**{f"fixed_k8_top_{number}": number for number in _NUMBERS}, "fixed_k8": 8},
+    _SHARE: {"adaptive": 1.0, **{f"adaptive_share_{share:g}": share for share in _SHARES}},
 }
 
 STUDY = StudyDefinition(
@@ -160,12 +147,6 @@ STUDY = StudyDefinition(
         **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in (1, 2, 4, 8)},
         "as_any_adaptive": _as_any(_clusters()),
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
-        **{
-            name: served
-            for base, arm in _CORE.items()
-            for name, served in _served(arm, f"{base}_penalty", "popularity_penalty", _PENALTIES).items()
-        },
-        **{_sharp(name): {**arm, "scoring": {"temperature": 0.1}} for name, arm in _CORE.items()},
         **_served(_clusters(), "adaptive_share", "kept_share", _SHARES),
         **_served(_OF_EIGHT, "fixed_k8_share", "kept_share", _SHARES),
         **_served(_OF_EIGHT, "fixed_k8_top", "n_kept", _NUMBERS),
@@ -177,7 +158,9 @@ STUDY = StudyDefinition(
     curves={
         "preset K": {f"fixed_k{k}": k for k in _PRESET},
         "adaptive, by distance": {_distance(d): d for d in _DISTANCES},
+        **_OF_FEWER,
     },
+    x_of={_SHARE_OF_EIGHT: "share", _SHARE: "share", _MOST_IMPORTANT: "interests served"},
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
     frontiers=(
         (
@@ -187,26 +170,19 @@ STUDY = StudyDefinition(
                 "preset K": _ALONE,
                 "preset K, the whole beside it": _WITH_WHOLE,
                 "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
-                "a share of K = 8": ("fixed_k8", *(f"fixed_k8_share_{share:g}" for share in _SHARES)),
-                "the most important of K = 8": tuple(f"fixed_k8_top_{number}" for number in _NUMBERS),
             },
         ),
-        ("recall@50", {name: _held_back(name) for name in _CORE}),
-        ("recall@50", {name: _held_back(name) for name in ("adaptive_sequence", "sequence_k1")}),
+        (_VECTORS, {name: tuple(arms) for name, arms in _OF_FEWER.items()}),
     ),
     choices={
         "preset K": tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
-        **{
-            f"{words}, either temperature": (name, _sharp(name))
-            for words, name in (("one cluster", "fixed_k1"), ("K = 4 and the whole", "fixed_k4_whole"))
-        },
         "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),
         "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
         "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
         "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),
         **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},
     },
-    own=("adaptive", _sharp("adaptive")),
+    own=("adaptive",),
     common=settings_of_adaptive(),
     references=_REFERENCES,
 )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from histories import planted
 from numpy.typing import NDArray
-from sklearn.cluster import AgglomerativeClustering
+from sklearn.cluster import DBSCAN, AgglomerativeClustering
 from torch import Tensor
 
 from adaptive_mi.extractor import AdaptiveExtractor, Rule, Step
@@ -161,6 +161,14 @@ def test_wards_linkage_cuts_another_tree() -> None:
             height = math.sqrt(2 * 0.5)  # scipy's and scikit-learn's is the root of twice the sum of squares
             textbook = AgglomerativeClustering(None, linkage="ward", distance_threshold=height).fit(user.astype(float))
             assert found.n_live[b] == textbook.n_clusters_
+
+
+def test_single_linkage_below_a_distance_is_dbscan() -> None:
+    users = draw_users(4)
+    found = AdaptiveExtractor(D, L, linkage="single", max_distance=0.4, max_interests=L, whole_share=0.0)(*batch(users))
+    for b, user in enumerate(users):
+        labels = DBSCAN(eps=0.4, min_samples=2, metric="cosine").fit(user.astype(float)).labels_
+        assert found.n_live[b] == labels.max() + 1 + (labels == -1).sum()
 
 
 def test_with_room_for_all_every_item_is_an_interest() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from untrained import L, N
+from untrained import K, L, N
 
 from baselines.batch import Batch
 from baselines.config import ServingConfig
@@ -17,7 +17,7 @@ from baselines.fewer_interests import FewerInterests
 from baselines.interests import Interests
 from baselines.recommender import Recommender
 
-SHARES = [[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [1 / 3, 1 / 3, 1 / 3]]
+SHARES = [[0.5, 0.3, 0.2], [0.15, 0.35, 0.5], [1 / 3, 1 / 3, 1 / 3]]  # .5 and .15 + .5 in float32 are no more
 
 
 @pytest.fixture
@@ -43,11 +43,12 @@ def weighing(untrained: Recommender, monkeypatch: pytest.MonkeyPatch) -> Recomme
 
 
 @pytest.mark.parametrize(
-    ("share", "number", "kept"),
+    ("share", "n_kept", "kept"),
     [
         (0.5, 0, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]),
         (0.75, 0, [[1, 1, 0], [0, 1, 1], [0, 1, 1]]),
         (0.8, 0, [[1, 1, 0], [0, 1, 1], [0, 1, 1]]),
+        (0.85, 0, [[1, 1, 1], [0, 1, 1], [0, 1, 1]]),
         (0.95, 0, [[1, 1, 1], [1, 1, 1], [0, 1, 1]]),
         (0.01, 0, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]),
         (1.0, 2, [[1, 1, 0], [0, 1, 1], [0, 1, 1]]),
@@ -56,9 +57,21 @@ def weighing(untrained: Recommender, monkeypatch: pytest.MonkeyPatch) -> Recomme
     ],
 )
 def test_the_most_important_are_kept_until_they_have_the_share(
-    weighing: Recommender, users: Batch, share: float, number: int, kept: list[list[int]]
+    weighing: Recommender, users: Batch, share: float, n_kept: int, kept: list[list[int]]
 ) -> None:
-    assert FewerInterests(weighing, share, number).interests(users).mask.int().tolist() == kept
+    assert FewerInterests(weighing, share, n_kept).interests(users).mask.int().tolist() == kept
+
+
+def test_shares_that_make_up_what_is_kept_but_for_rounding_are_enough(untrained: Recommender) -> None:
+    """A whole with half of the importance, beside clusters that have the other half."""
+    users = Batch.of(torch.randint(1, N + 1, (200, L), generator=torch.Generator().manual_seed(2)))
+    found = untrained.interests(users)
+    weight = torch.randn(200, K - 1, generator=torch.Generator().manual_seed(3)).log_softmax(1)
+    halves = replace(found, log_weight=torch.cat([weight, torch.zeros(200, 1)], 1))
+    served = FewerInterests(untrained, 0.5, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(untrained, "interests", lambda _: halves)
+        assert served.interests(users).mask.int().tolist() == [[0] * (K - 1) + [1]] * 200
 
 
 def test_what_is_kept_is_as_it_was_and_what_is_not_has_no_behaviours(weighing: Recommender, users: Batch) -> None:

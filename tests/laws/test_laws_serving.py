@@ -90,6 +90,7 @@ def test_interests_that_are_served_are_sound(
     torch.testing.assert_close(shares, shares.round())  # 1 or 0
     assert (shares[~batch.history_mask] == 0).all()
     if noise in TAKING:
+        assert (found.n_live <= plain.n_live.clamp(max=3)).all()
         assert (shares <= plain.assignment.sum(-1) + 1e-6).all()
     elif name not in DRAWING:
         torch.testing.assert_close(shares, plain.assignment.sum(-1))

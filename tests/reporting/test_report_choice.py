@@ -107,6 +107,14 @@ def test_one_choice_for_all_datasets_is_told_by_where_it_is_furthest_behind(summ
     assert behind_chosen(summary.only("a")) is None, "there is no other dataset on which it could fail"
 
 
+def test_an_own_choice_is_held_against_the_others_by_the_arm_that_validation_chooses_of_it(summary: Summary) -> None:
+    choices = {"ours": ("heuristic", "ours"), "preset K": ("k1", "k3"), "k3": ("k3",)}
+    study = replace(STUDY, choices=choices, own=("ours", "preset K"))
+    table = against_chosen(Summary(summary.runs, study), "a")
+    assert table is not None
+    assert [(row[1], row[2], row[5]) for row in table.rows] == [("k3", "k3", "ours"), ("k3", "k3", "k1")]
+
+
 def test_without_choices_nothing_is_said(summary: Summary) -> None:
     for study in (Study(name="k", judged_by=("recall@20",)), Study(name="k", choices=STUDY.choices)):
         none = Summary(summary.runs, study)

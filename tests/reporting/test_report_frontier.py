@@ -43,7 +43,7 @@ def summary(tmp_path: Path) -> Summary:
 def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_value(summary: Summary) -> None:
     (table,) = frontiers(summary, "toy")
     assert {row[1] for row in table.rows} == {"preset K"}
-    rows = {str(row[0]).removeprefix("adaptive: "): row[3:] for row in table.rows}
+    rows = {str(row[0]): row[3:] for row in table.rows}
     arms = {arm.arm: arm.mean("recall@20") for arm in summary.repeats}
     assert None not in arms.values()
     middle = (number(arms["k1"]) + number(arms["k3"])) / 2
@@ -66,7 +66,7 @@ def test_the_interval_at_equal_vectors_is_that_of_the_users_differences_from_the
     difference = far - (k1 + k3) / 2
     drawn = np.random.default_rng(0).integers(0, len(difference), (20_000, len(difference)))
     bounds = np.quantile(difference[drawn].mean(1), [0.025, 0.975])
-    row = next(row for row in table.rows if row[0] == "adaptive: far")
+    row = next(row for row in table.rows if row[0] == "far")
     equal, shown = number(row[5]), [number(value) for value in row[7:9]]
     np.testing.assert_allclose(shown, 100 * bounds / equal, atol=1.5)
 
@@ -96,6 +96,32 @@ def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path)
     )
     assert number(table.rows[0][5]) == pytest.approx(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
     assert table.rows[0][7:] == [None, None], "a metric of all users together has no interval over users"
+
+
+def test_where_accuracy_is_equal_by_these_users_the_interval_lets_the_place_vary_too(tmp_path: Path) -> None:
+    for arm, quality in (("few", 0.2), ("many", 0.4), ("ours", 0.3)):
+        fabricate_run(tmp_path / "k", arm, quality=quality, stochastic=False)
+    curves = {"generated": ("ours",), "control": ("many", "few")}
+    study = Study(
+        name="k", arms={arm: {"method": "comirec_sa"} for arm in ("few", "many", "ours")},
+        columns=("recall@20", "ndcg@20"), judged_by=("recall@20", "ndcg@20"), frontiers=(("recall@20", curves),),
+    )  # fmt: skip
+    summary = Summary(load_runs(tmp_path / "k"), study)
+    (table,) = frontiers(summary, "toy")
+    arms = {arm.arm: arm for arm in summary.repeats}
+    x, y = (
+        {name: np.asarray(arm.per_user(metric), np.float64) for name, arm in arms.items()}
+        for metric in ("recall@20", "ndcg@20")
+    )
+    gap = x["many"].mean() - x["few"].mean()
+    share, slope = (x["ours"].mean() - x["few"].mean()) / gap, (y["many"].mean() - y["few"].mean()) / gap
+    off = [of["ours"] - share * of["many"] - (1 - share) * of["few"] for of in (y, x)]
+    counted = off[0] - slope * off[1]
+    drawn = np.random.default_rng(0).integers(0, len(counted), (20_000, len(counted)))
+    bounds = np.quantile(counted[drawn].mean(1), [0.025, 0.975])
+    row = table.rows[0]
+    np.testing.assert_allclose([number(value) for value in row[7:9]], 100 * bounds / number(row[5]), atol=1.5)
+    assert np.std(counted) != pytest.approx(np.std(off[0]), rel=0.05), "or the place made no difference"
 
 
 def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:
