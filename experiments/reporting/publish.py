@@ -17,6 +17,7 @@ from experiments.reporting.answers import answers, table_with_verdicts
 from experiments.reporting.benchmarks import benchmarks
 from experiments.reporting.choice import CHOSEN_BY, against_chosen
 from experiments.reporting.columns import definitions_of
+from experiments.reporting.operating_points import operating_points
 from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
 from experiments.reporting.report import Report, write_report
@@ -24,6 +25,7 @@ from experiments.reporting.runs import Run, load_runs
 from experiments.reporting.stability import LIVE_K
 from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
+from experiments.reporting.table import Table
 from experiments.run_file import read_stored, stored, write_packed
 from experiments.run_folder import CONFIG, METRICS, RECORD, REFUSED, RESULTS
 
@@ -64,9 +66,9 @@ def publish(results: Path, document: Path, readme: Path | None) -> list[Path]:
     """Write the report of every study in `results`, `document` with all main tables and plots, and README's blocks.
 
     README's block `NAME` gets the main tables of the study NAME, a block `NAME/DATASET` that of one dataset with its
-    verdicts, `NAME/DATASET/choice` what validation chooses there and the study's own arms against it, a block
-    `NAME:METRIC` one metric on all datasets, and a block `bench/NAME` a kept benchmark's first table, for each that
-    README has a block for.
+    verdicts, `NAME/DATASET/choice` what validation chooses there and the study's own arms against it,
+    `NAME/DATASET/points` the points of its curves that validation would serve, a block `NAME:METRIC` one metric on all
+    datasets, and a block `bench/NAME` a kept benchmark's first table, for each that README has a block for.
     """
     reports = [write_report(path.parent, formats=()) for path in sorted(results.glob("*/study.json"))]
     head = "Written by `make results` from the run directories in `results/`; no number here is typed by hand."
@@ -96,7 +98,11 @@ def _blocks(report: Report) -> dict[str, Callable[[], str]]:
     return {
         name: partial(_main, report),
         **{f"{name}/{dataset}": partial(table_with_verdicts, summary, dataset) for dataset in summary.datasets},
-        **{f"{name}/{dataset}/choice": partial(_choice, summary, dataset) for dataset in summary.datasets},
+        **{
+            f"{name}/{dataset}/{of}": partial(_rendered, table, summary, dataset)
+            for dataset in summary.datasets
+            for of, table in (("choice", against_chosen), ("points", operating_points))
+        },
         **{f"{name}:{metric}": partial(_across, summary, metric) for metric in summary.metrics},
     }
 
@@ -105,8 +111,8 @@ def _main(report: Report) -> str:
     return "\n\n".join(report.main_table(dataset).render("md").strip() for dataset in report.summary.datasets)
 
 
-def _choice(summary: Summary, dataset: str) -> str:
-    table = against_chosen(summary, dataset)
+def _rendered(made: Callable[[Summary, str], Table | None], summary: Summary, dataset: str) -> str:
+    table = made(summary, dataset)
     return table.render("md") if table else ""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from fabricated_runs import fabricate_run
 
 from experiments.reporting.operating_points import operating_points
-from experiments.reporting.publish import keep
+from experiments.reporting.publish import keep, publish
 from experiments.reporting.runs import load_runs
 from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
@@ -68,3 +68,16 @@ def test_kept_copies_tell_the_same_and_older_ones_nothing(folder: Path, tmp_path
     old = [replace(run, results={**run.results, "validation": {}, "fit": {"best_value": 0.1}}) for run in kept.runs]
     assert operating_points(Summary(old, STUDY), "toy") is None
     assert operating_points(Summary(kept.runs, replace(STUDY, points_by=None)), "toy") is None
+
+
+def test_readme_may_show_them_alone(folder: Path, tmp_path: Path) -> None:
+    table = operating_points(Summary(load_runs(folder), STUDY), "toy")
+    assert table is not None
+    (folder / "study.json").write_text(json.dumps(asdict(STUDY)))
+    keep(folder, tmp_path / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- BEGIN s/toy/points -->\n<!-- END s/toy/points -->\n")
+    publish(tmp_path / "results", tmp_path / "RESULTS.md", readme)
+    assert (
+        readme.read_text() == f"<!-- BEGIN s/toy/points -->\n{table.render('md').strip()}\n<!-- END s/toy/points -->\n"
+    )
