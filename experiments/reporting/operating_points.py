@@ -35,7 +35,8 @@ def operating_points(summary: Summary, dataset: str) -> Table | None:
             points.append((curve, *max(accurate, key=lambda of: of[0])))
     rows: list[list[object]] = []
     for metric in summary.judged_upwards:
-        tests = {one.arm: one for one in between([(arm, reference) for _, _, arm in points], metric)}
+        others = [(arm, reference) for _, _, arm in points if arm is not reference]
+        tests = {one.arm: one for one in between(others, metric)}
         for curve, value, arm in points:
             difference = in_percent_of(reference, arm, metric, tests.get(arm.arm))
             rows.append([metric, curve, arm.arm, value, arm.mean(metric), reference.mean(metric), *difference])

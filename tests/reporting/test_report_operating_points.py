@@ -57,6 +57,16 @@ def test_of_the_points_that_keep_accuracy_on_validation_the_one_with_most_is_tak
     assert "99% of plain's recall@50" in str(table.title)
 
 
+def test_the_first_choice_is_not_tested_against_itself(folder: Path) -> None:
+    points = {"generated": ("more",), "itself": ("plain",)}
+    table = operating_points(Summary(load_runs(folder), replace(STUDY, points=points)), "toy")
+    alone = operating_points(Summary(load_runs(folder), replace(STUDY, points={"generated": ("more",)})), "toy")
+    assert table is not None
+    assert alone is not None
+    assert [row for row in table.rows if row[1] == "generated"] == alone.rows, "nor is it one more of Holm's tests"
+    assert [row[-1] for row in table.rows if row[1] == "itself"] == [None] * 3
+
+
 def test_kept_copies_tell_the_same_and_older_ones_nothing(folder: Path, tmp_path: Path) -> None:
     told = operating_points(Summary(load_runs(folder), STUDY), "toy")
     (folder / "study.json").write_text(
