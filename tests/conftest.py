@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import BRIEF, SMALL, Command, Runs, Said
 from small_world import FEW_SAMPLES, configure, context, dataset, fitted, one_thread  # noqa: F401  they are fixtures
-from untrained import untrained  # noqa: F401
+from untrained import untrained  # noqa: F401  a fixture
 
 TOGETHER = {"laws": "methods", "adaptive": "methods", "cli": "cli"}
 """Folders whose files one process runs, so that what they share, kernels, fitted methods, runs, is made once."""

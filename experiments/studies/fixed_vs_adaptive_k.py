@@ -60,10 +60,6 @@ def _preset(k: int, **model: Any) -> dict[str, Any]:
     return _clusters(rule="fixed", max_interests=k, **model)
 
 
-def _of_sequence(k: int) -> dict[str, Any]:
-    return {"method": "adaptive_sequence", "model": {"rule": "fixed", "max_interests": k}}
-
-
 def _served(arm: dict[str, Any], name: str, knob: str, values: tuple[float, ...]) -> dict[str, dict[str, Any]]:
     """Return arms that share the training of `arm`, by name."""
     return {f"{name}_{value:g}": {**arm, "serving": {knob: value}} for value in values}
@@ -137,7 +133,10 @@ STUDY = StudyDefinition(
         **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in ("shared", "nearest", "dropped")},
         "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
         "sequence_alone": ONE_TRANSFORMER,
-        **{f"sequence_k{k}": _of_sequence(k) for k in (1, 4)},
+        **{
+            f"sequence_k{k}": {"method": "adaptive_sequence", "model": {"rule": "fixed", "max_interests": k}}
+            for k in (1, 4)
+        },
         "adaptive_sequence": {"method": "adaptive_sequence"},
         "adaptive_no_step": _without_step(_clusters()),
         "adaptive_step_alone": _clusters(transition="alone"),
