@@ -80,7 +80,8 @@ def _curves(summary: Summary, dataset: str, metric: str, series: Sequence[Series
 
 
 def _live_k(dataset: str, arms: Sequence[Repeats], colors: Mapping[str, str], folder: Path) -> Plot:
-    having = [arm for arm in arms if arm.live_k]
+    first = {tuple(arm.live_k.items()): arm.arm for arm in reversed(arms) if arm.live_k}
+    having = [arm for arm in arms if arm.arm in first.values()]
     widest = max(max(arm.live_k) for arm in having)
     made, (axes,) = figure(6.4, 0.42 * len(having) + 1.0)
     for row, arm in enumerate(having):
@@ -99,4 +100,6 @@ def _live_k(dataset: str, arms: Sequence[Repeats], colors: Mapping[str, str], fo
     axes.spines["left"].set_visible(False)
     axes.set_title(f"Live interests per test user on {dataset}")
     caption = f"Live interests per test user on {dataset}, all seeds; each row is scaled to its tallest bar."
+    if len(having) < sum(bool(arm.live_k) for arm in arms):
+        caption += " An arm that looks like one above it is left out."
     return save(made, folder, f"live-k-{dataset}", caption, dataset)

@@ -31,6 +31,8 @@ class Study:
         x_of: curve -> what it varies, where that is not `x`; an axis of its own.
         plots: what is drawn, as (vertical, horizontal): a metric against what curves vary or against another
             metric. Empty = accuracy and tail accuracy against `x`, accuracy against coverage and against tail accuracy.
+        panels: name -> curves and arms that are drawn together where metrics are drawn against each other, a picture
+            each; what is drawn in others is a pale dot there. Empty = one picture of everything.
         floor: arms with less than this share of the best on the vertical metric are left out where metrics are drawn
             against each other, so that the others can be told apart; the caption names them.
         rivals: arms of which the report says in words who is above and who below: of all arms, or of those on its
@@ -58,6 +60,7 @@ class Study:
     curves: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     x_of: Mapping[str, str] = field(default_factory=dict)
     plots: Sequence[Sequence[str]] = ()
+    panels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     floor: float = 0.0
     rivals: Sequence[str] = ()
     judged_by: Sequence[str] = ()

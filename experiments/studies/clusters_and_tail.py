@@ -75,6 +75,10 @@ STUDY = StudyDefinition(
     x="penalty",
     curves=_CURVES,
     plots=(("recall@50", "recall@50:tail80"), ("recall@50", "coverage@50")),
+    panels={
+        "the usual temperature": tuple(_FAMILIES),
+        f"a temperature of {_SHARP}": tuple(map(_sharp, _FAMILIES)),
+    },
     floor=0.85,
     frontiers=tuple(map(_against, (_RULE, _sharp(_RULE), _RULE_SEQUENCE, _sharp(_RULE_SEQUENCE)))),
     choices=_EITHER,

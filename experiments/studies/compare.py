@@ -21,27 +21,26 @@ from experiments.studies.like_adaptive import IN_CONTEXT
 _WITH_STEP = "comirec_sa_as_adaptive_in_context"
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
 _AS_ADAPTIVE = {f"{name}_as_adaptive": name for name in _PUBLISHED}
+_REFERENCES = ("most_popular", "history_repeat", "item_knn", "repeat_then_item_knn", "ease")
+_OTHERS = ("gru4rec", "sasrec", "nonlinear")
+_REPEATS = {f"{name}_repeats": name for name in ("mean_pooling", "sasrec", "comirec_sa")}
+_OURS = (
+    *("adaptive", "adaptive_sequence", "pinnersage", "sparse_routing", "codebook_routing"),
+    *("diffusion_posterior", "diffusion_set", "diffusion_beside"),
+)
 
 STUDY = StudyDefinition(
     name="compare",
     question="How do the methods compare, under one protocol, against references without a gradient?",
     arms={
-        **{
-            name: {"method": name}
-            for name in ("most_popular", "history_repeat", "item_knn", "repeat_then_item_knn", "ease", "mean_pooling")
-        },
+        **{name: {"method": name} for name in (*_REFERENCES, "mean_pooling")},
         "mean_pooling_width_256": {"method": "mean_pooling", "scoring": {"width": 256}},
-        **{name: {"method": name} for name in ("gru4rec", "sasrec", "nonlinear", *_PUBLISHED)},
-        **{
-            f"{name}_repeats": {"method": name, "scoring": {"repeats": "learned"}}
-            for name in ("mean_pooling", "sasrec", "comirec_sa")
-        },
+        **{name: {"method": name} for name in (*_OTHERS, *_PUBLISHED)},
+        **{arm: {"method": method, "scoring": {"repeats": "learned"}} for arm, method in _REPEATS.items()},
         **{arm: {"method": method} for arm, method in _AS_ADAPTIVE.items()},
         _WITH_STEP: {"method": "comirec_sa", "scoring": IN_CONTEXT},
         "adaptive_k1": {"method": "adaptive", "model": {"rule": "fixed", "max_interests": 1, "whole_share": 0.0}},
-        **{name: {"method": name} for name in ("adaptive", "adaptive_sequence", "pinnersage")},
-        **{name: {"method": name} for name in ("sparse_routing", "codebook_routing")},
-        **{name: {"method": name} for name in ("diffusion_posterior", "diffusion_set", "diffusion_beside")},
+        **{name: {"method": name} for name in _OURS},
     },
     baseline="item_knn",
     choices={
@@ -54,5 +53,11 @@ STUDY = StudyDefinition(
     like=dict.fromkeys((*_AS_ADAPTIVE, _WITH_STEP), "adaptive"),
     judged_by=("recall@50", "recall@20", "recall@50:tail80"),
     rivals=("item_knn", "history_repeat", "repeat_then_item_knn"),
+    panels={
+        "each by its own search": (
+            *(*_REFERENCES, "mean_pooling", "mean_pooling_width_256", *_OTHERS, *_PUBLISHED, *_OURS),
+        ),
+        "like for like": (*_REPEATS, *_AS_ADAPTIVE, _WITH_STEP, "adaptive_k1", "adaptive", "adaptive_sequence"),
+    },
     floor=0.5,
 )

@@ -183,6 +183,24 @@ _AGAINST = (
     *("beside behaviours", "beside unsampled", "beside penalty", "posterior contrast", "posterior behaviours"),
     *(f"adaptive sequence {name}" for name in ("contrast", "penalty", "jitter", "dropout", "controllable", "dpp")),
 )
+_PANELS = {
+    "generated interests beside extracted ones": (
+        *("beside share", "beside behaviours", "beside unsampled", "adaptive sequence contrast"),
+        *("adaptive sequence penalty", "beside_twin", "adaptive"),
+    ),
+    "noise and re-ranking": (
+        "beside share",
+        *(f"adaptive sequence {name}" for name in ("jitter", "dropout", "controllable", "dpp", "penalty")),
+    ),
+    "generated interests alone": (
+        *("posterior contrast", "posterior behaviours", "posterior whole", "posterior alone", "posterior guidance"),
+        *("posterior temperature", "adaptive sequence penalty", "posterior_twin"),
+    ),
+    "a set, and as published": (
+        *("set contrast", "set behaviours", "sasrec penalty", "set_twin", "diffurec", "dreamrec", "sasrec_every"),
+        *("comirec_sa", "comirec_sa_in_context"),
+    ),
+}
 _TAIL = ("recall@50:tail80", "tail_coverage@50:tail80")
 _VARIETY = (
     "coverage@50", "gini@50", "novelty@50", "held_out_coverage@50", "live_k", "mean_pairwise_cosine", "effective_rank",
@@ -203,6 +221,7 @@ STUDY = StudyDefinition(
         *(("recall@50", metric) for metric in reversed(_TAIL)),
         *((metric, axis) for axis in ("steps", "samples") for metric in ("recall@50", _TAIL[0])),
     ),
+    panels=_PANELS,
     floor=0.85,
     frontiers=(("recall@50", {name: tuple(_CURVES[name]) for name in ("beside share", *_AGAINST)}),),
     choices={

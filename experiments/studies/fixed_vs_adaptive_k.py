@@ -78,9 +78,15 @@ def _distance(distance: float) -> str:
 
 
 _ALONE = tuple(f"fixed_k{k}" for k in _PRESET)
-_WITH_WHOLE = ("fixed_k1", *(f"fixed_k{k}_whole" for k in (2, 4, 8)))
+_WITH_WHOLE = {"fixed_k1": 1, **{f"fixed_k{k}_whole": k for k in (2, 4, 8)}}
+_BY_CHANCE = {"by_chance": _DEFAULT, "by_chance_0.5": 0.5, "by_chance_0.4": 0.4}
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
 _SPARSE = ("sparse_routing", "codebook_routing")
+_IN_CONTEXT = tuple(f"{name}_in_context" for name in (*(f"{name}_k4" for name in _PUBLISHED), *_SPARSE))
+_RULE_CURVE, _PRESET_CURVE = "adaptive, by distance", "preset K"
+_WHOLE_CURVE, _CHANCE_CURVE = "preset K, the whole beside it", "K by chance"
+_NOISES = ("shared", "nearest", "dropped")
+_OTHER_RULES = ("silhouette", "gap", "hdbscan", *(f"hdbscan_{noise}" for noise in _NOISES), "hdbscan_persistent")
 _OF_EIGHT = _preset(8, whole_share=0.0)
 _SHARE_OF_EIGHT, _MOST_IMPORTANT, _SHARE = "a share of K = 8", "the most important of K = 8", "a share of adaptive"
 _OF_FEWER: dict[str, dict[str, float | str]] = {
@@ -130,7 +136,7 @@ STUDY = StudyDefinition(
         "silhouette": _clusters(rule="silhouette"),
         "gap": _clusters(rule="gap"),
         "hdbscan": _clusters(rule="hdbscan"),
-        **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in ("shared", "nearest", "dropped")},
+        **{f"hdbscan_{noise}": _clusters(rule="hdbscan", noise=noise) for noise in _NOISES},
         "hdbscan_persistent": _clusters(rule="hdbscan", persistent=True),
         "sequence_alone": ONE_TRANSFORMER,
         **{
@@ -155,28 +161,44 @@ STUDY = StudyDefinition(
     judged_by=("recall@50", "recall@50:tail80"),
     x="preset K, or the rule's distance",
     curves={
-        "preset K": {f"fixed_k{k}": k for k in _PRESET},
-        "adaptive, by distance": {_distance(d): d for d in _DISTANCES},
+        _PRESET_CURVE: {f"fixed_k{k}": k for k in _PRESET},
+        _RULE_CURVE: {_distance(d): d for d in _DISTANCES},
+        _WHOLE_CURVE: _WITH_WHOLE,
+        _CHANCE_CURVE: _BY_CHANCE,
         **_OF_FEWER,
     },
     x_of={_SHARE_OF_EIGHT: "share", _SHARE: "share", _MOST_IMPORTANT: "interests served"},
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
+    panels={
+        "how many": (_RULE_CURVE, _PRESET_CURVE, _WHOLE_CURVE, _CHANCE_CURVE, "log_length", *_OTHER_RULES),
+        "interests of another kind, all with the step": (
+            *("adaptive", "fixed_k1", "adaptive_no_whole", "adaptive_step_alone", "every_item", "gate", "entmax"),
+            *("ward", "dbscan", "cohesion", "contextual", "sequence_alone", "sequence_k1", "sequence_k4"),
+            *("adaptive_sequence", *_IN_CONTEXT),
+        ),
+        "without the step": (
+            *("adaptive_no_step", "fixed_k1_no_step", "fixed_k4_whole_no_step", "adaptive_sequence_no_step"),
+            *("pinnersage", "pinnersage_all", *_SPARSE, *(f"{name}_k4" for name in _PUBLISHED)),
+            *("as_any_adaptive", "as_any_adaptive_no_whole", *(f"as_any_fixed_k{k}" for k in (1, 2, 4, 8))),
+        ),
+        "fewer served than found": (*_OF_FEWER, _RULE_CURVE),
+    },
     frontiers=(
         (
             _VECTORS,
             {
                 "adaptive": tuple(_distance(d) for d in _DISTANCES),
-                "preset K": _ALONE,
-                "preset K, the whole beside it": _WITH_WHOLE,
-                "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
+                _PRESET_CURVE: _ALONE,
+                _WHOLE_CURVE: tuple(_WITH_WHOLE),
+                _CHANCE_CURVE: tuple(_BY_CHANCE),
             },
         ),
         (_VECTORS, {name: tuple(arms) for name, arms in _OF_FEWER.items()}),
     ),
     choices={
-        "preset K": tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        _PRESET_CURVE: tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
         "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),
-        "K by chance": ("by_chance", "by_chance_0.5", "by_chance_0.4"),
+        _CHANCE_CURVE: tuple(_BY_CHANCE),
         "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
         "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),
         **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},

@@ -84,6 +84,10 @@ STUDY = StudyDefinition(
     baseline="comirec_dr",
     rivals=("comirec_sa", "comirec_dr", "uniform_of_4", "comirec_sa_in_context", "comirec_dr_in_context"),
     judged_by=("recall@20", "recall@50", "recall@50:tail80", "assignment_ari"),
+    panels={
+        "without the step": tuple(arm for arm in _ARMS if arm not in _REFERENCES),
+        "with the step": tuple(f"{name}_in_context" for name in _MOVED),
+    },
     plots=(("recall@50", "live_k"), ("recall@50:tail80", "live_k"), ("assignment_ari", "recall@50")),
     common=settings_of_adaptive(),
     references=_REFERENCES,

@@ -57,6 +57,7 @@ def test_what_a_study_names_is_there(study: StudyDefinition) -> None:
     assert {equal for equal, _ in study.frontiers} <= set(study.columns)
     assert {arm for arms in study.choices.values() for arm in arms} <= set(study.arms)
     assert {arm for arms in study.points.values() for arm in arms} <= set(study.arms)
+    assert {name for names in study.panels.values() for name in names} <= {*study.curves, *study.arms}
     assert set(study.own) <= {*study.arms, *study.choices}
     assert set(study.rivals) <= set(study.arms)
     assert set(study.references) <= set(study.arms)
