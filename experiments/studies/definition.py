@@ -39,8 +39,9 @@ class StudyDefinition(Study):
         common: settings of all arms but the references, as far as an arm's method knows them.
         references: arms that stand for their method at its best: with its tuned settings wherever there are some, and
             without the common ones.
-        like: arm -> the method whose settings it shares, but for the model's: with `--tuned`, those that were found for
-            that method, else its defaults. What is left of a difference to that method is the model.
+        like: arm -> the method whose settings it shares, but for the model's and what its own method presupposes: with
+            `--tuned`, those that were found for that method, else its defaults. What is left of a difference to that
+            method is the model.
     """
 
     columns: Sequence[str] = COLUMNS

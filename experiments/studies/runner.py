@@ -103,13 +103,14 @@ def plan(
 def _start(
     method: str, like: str | None, tuned: Callable[[str], Mapping[str, Any]] | None, keys: Collection[str]
 ) -> dict[str, Any]:
-    """The settings of an arm before the study decides any, by dotted key."""
+    """The settings of an arm before the study decides any, by dotted key; what its method presupposes it keeps."""
     own = flatten(tuned(method), keys) if tuned else {}
     if like is None:
         return own
     shared = {**find_method(like).settings, **(flatten(tuned(like), keys) if tuned else {})}
     of_model = {key: value for key, value in own.items() if key.startswith("model.")}
-    return of_model | {key: value for key, value in shared.items() if key != "method" and not key.startswith("model.")}
+    of_others = {key: value for key, value in shared.items() if key != "method" and not key.startswith("model.")}
+    return {**of_others, **find_method(method).settings, **of_model}
 
 
 def run_study(

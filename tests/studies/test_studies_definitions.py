@@ -174,6 +174,15 @@ def test_an_arm_that_is_like_a_method_has_all_its_settings_but_those_of_the_mode
     assert like.model["n_interests"] == 3
 
 
+def test_an_arm_that_is_like_another_method_keeps_what_its_own_presupposes() -> None:
+    by_hand = {"training": {"batch_size": 256, "positions": "one", "learning_rate": 0.5}, "loss": {"hardness": 0.0}}
+    cells = plan(find_study("compare"), 1, [], lambda _: by_hand, ("remi_as_adaptive", "sasrec_as_adaptive"))
+    remi, sasrec = (cell.config for cell in cells)
+    assert (sasrec.training.positions, sasrec.training.batch_size) == ("every", 64)
+    assert sasrec.training.learning_rate == remi.training.learning_rate == 0.5
+    assert remi.loss.hardness > 0
+
+
 def test_references_have_tuned_settings_where_there_are_some_and_none_of_the_common_ones() -> None:
     study, arms = find_study("fixed_vs_adaptive_k"), ("sasrec", "mind_k4")
     at_defaults, arm = (cell.config for cell in plan(study, 1, [], None, arms))
