@@ -172,6 +172,9 @@ class ServingConfig:
     """Beside each interest a second one, led this many times as far from the mean of what is popular; 1 = none. What
     guidance is to generated interests, for extracted ones."""
 
+    contrast_share: float = 0.5
+    """The share of each interest's importance that the second one has under `contrast`."""
+
     kept_share: float = 1.0
     """The share of the importance that is served: of each user's interests the fewest that have it, most important
     first, so that a request costs as many searches as the user needs; 1 = all."""
@@ -186,6 +189,7 @@ class ServingConfig:
         require_number("serving.n_passes", self.n_passes, at_least=1)
         require_number("serving.popularity_penalty", self.popularity_penalty, at_least=0)
         require_number("serving.contrast", self.contrast, at_least=1)
+        require_number("serving.contrast_share", self.contrast_share, above=0, below=1)
         require_number("serving.kept_share", self.kept_share, above=0, at_most=1)
         require_number("serving.n_kept", self.n_kept, at_least=0)
         asked = {"contrast": self.contrast > 1, "jitter": self.jitter > 0, "kept_share or n_kept": self.keeps_fewer}

@@ -7,7 +7,7 @@ of the items by their training behaviours, of the length of v:
 
     v' = |v| unit(m + contrast (v - m)),  m = |v| unit(sum over items of n_i e_i / |e_i|)
 
-v and v' share the importance and the behaviours of v. Nothing is trained, and nothing drawn.
+v' has a share of the importance and of the behaviours of v, and v the rest. Nothing is trained, and nothing drawn.
 
 Differs from the paper: all of it but the formula.
 
@@ -35,11 +35,14 @@ class Contrasted(MovedInterests):
         recommender: in eval mode.
         contrast: how far; 1 = both are the interest.
         item_counts: [N + 1] training behaviours of each item; of padding, first, none.
+        share: of an interest's importance, what is led away has.
     """
 
-    def __init__(self, recommender: Recommender, contrast: float, item_counts: NDArray[np.int64]) -> None:
+    def __init__(
+        self, recommender: Recommender, contrast: float, item_counts: NDArray[np.int64], *, share: float = 0.5
+    ) -> None:
         super().__init__(recommender)
-        self.contrast = contrast
+        self.contrast, self.shares = contrast, (1 - share, share)
         items = recommender.item_vectors().detach().cpu().numpy().astype(np.float64)
         length = np.linalg.norm(items, axis=1, keepdims=True)
         mean = item_counts @ (items / np.maximum(length, 1e-12))
@@ -54,8 +57,8 @@ class Contrasted(MovedInterests):
         return Interests(
             vectors=torch.cat([found.vectors, away], 1),
             mask=found.mask.repeat(1, 2),
-            log_weight=found.log_weight.repeat(1, 2) - math.log(2),
-            assignment=found.assignment.repeat(1, 1, 2) / 2,
+            log_weight=torch.cat([found.log_weight + math.log(share) for share in self.shares], 1),
+            assignment=torch.cat([found.assignment * share for share in self.shares], 2),
             notes=found.notes,
         )
 

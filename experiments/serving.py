@@ -70,7 +70,7 @@ def _otherwise(method: Recommender, config: RunConfig, dataset: Dataset) -> Rank
         made.handicap = serving.popularity_penalty * torch.from_numpy(dataset.train.item_counts).log1p()
     made.eval()
     if serving.contrast > 1:
-        return Contrasted(made, serving.contrast, dataset.train.item_counts)
+        return Contrasted(made, serving.contrast, dataset.train.item_counts, share=serving.contrast_share)
     if serving.keeps_fewer:
         return FewerInterests(made, serving.kept_share, serving.n_kept)
     return Jittered(made, serving.jitter, serving.n_copies, config.seed) if serving.jitter else made

@@ -88,7 +88,10 @@ def n_threads(config: RunConfig) -> int:
 
 
 def with_method(config: RunConfig, method: str) -> RunConfig:
-    """The same run with another method and that method's own settings; K is 4 by default everywhere."""
+    """The same run with another method, its own knobs and terms of the loss; item table and scoring stay as they are.
+
+    So MIND, ComiRec and REMI have K = 4, and clusters, of a table that is random still, are as many as there can be.
+    """
     own, _ = make_run({"method": method})
     loss = replace(config.loss, hardness=own.loss.hardness, weights=own.loss.weights)
     return replace(config, method=method, model=own.model, loss=loss)

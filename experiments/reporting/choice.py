@@ -54,9 +54,10 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
         for (name, arm), own in product(picked.items(), _own(summary, dataset, picked))
         if own is not arm and name not in _names_of_own(summary)
     ]
+    tested = list({(own.arm, arm.arm): (own, arm) for _, own, arm in pairs}.values())  # two choices may take one arm
     rows: list[list[object]] = []
     for metric in summary.judged_upwards:
-        tests = {(one.arm, one.against): one for one in between([(own, arm) for _, own, arm in pairs], metric)}
+        tests = {(one.arm, one.against): one for one in between(tested, metric)}
         for name, own, arm in pairs:
             taken = [metric, _of(summary, dataset, name), arm.arm, on_validation(arm), arm.mean(metric)]
             difference = in_percent_of(arm, own, metric, tests.get((own.arm, arm.arm)))

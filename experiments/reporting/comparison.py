@@ -92,7 +92,7 @@ def best_against_second(arms: Sequence[Repeats], metrics: Sequence[str]) -> list
 def _compare(first: Repeats, second: Repeats, metric: str) -> Comparison | None:
     from experiments.evaluation.significance import bootstrap_interval, sign_flip_test
 
-    differences = _differences(first, [(second, 1.0)], metric)
+    differences = _differences(first, second, metric)
     if differences is None:
         return None
     rng = _generator(first.dataset, first.arm, second.arm, metric)
@@ -113,56 +113,19 @@ def _compare(first: Repeats, second: Repeats, metric: str) -> Comparison | None:
     )
 
 
-def interval(
-    arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str, *, over: str, slope: float
-) -> tuple[float, float] | None:
-    """95 % bootstrap interval, over users, of an arm's height above a line; None without values per user.
-
-    The line goes through two rivals, and the arm's place on it is estimated from the same users: where it would lie
-    farther right by d, the line there is higher by slope d. A user then counts for his difference of the metric, as far
-    as it is defined for him, less the slope times his difference of places.
-
-    Args:
-        arm: the arm.
-        rivals: (arm, weight); weights sum to 1, and the weighted mean of their places is the arm's.
-        metric: a metric.
-        over: what places are measured by; taken as known where it has no value per user.
-        slope: of the line, in units of the metric for one of `over`.
-    """
-    from experiments.evaluation.significance import bootstrap_interval
-
-    differences = _paired(arm, rivals, metric)
-    if differences is None or not (defined := np.isfinite(differences)).any():
+def _differences(arm: Repeats, rival: Repeats, metric: str) -> NDArray[np.float64] | None:
+    """An arm's metric minus another's, of the users for whom it is defined; None if of none."""
+    own, theirs = arm.per_user(metric), rival.per_user(metric)
+    if own is None or theirs is None:
         return None
-    if (of_place := _paired(arm, rivals, over)) is not None:
-        mean = differences[defined].mean()
-        counted = np.where(defined, differences - mean, 0.0) / defined.mean()  # of a mean over some of the users
-        differences = mean + counted - slope * (of_place - np.nanmean(of_place))
-    rng = _generator(arm.dataset, arm.arm, *(rival.arm for rival, _ in rivals), metric)
-    return bootstrap_interval(differences, N_RESAMPLES, rng)
-
-
-def _differences(arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str) -> NDArray[np.float64] | None:
-    """What `_paired` finds of the users for whom it is defined; None if of none."""
-    differences = _paired(arm, rivals, metric)
-    defined = None if differences is None else differences[np.isfinite(differences)]
-    return None if defined is None or not len(defined) else defined
-
-
-def _paired(arm: Repeats, rivals: Sequence[tuple[Repeats, float]], metric: str) -> NDArray[np.float64] | None:
-    """An arm's metric minus the weighted mean of others', [U], NaN where it is undefined; None without such values."""
-    differences = arm.per_user(metric)
-    for rival, weight in rivals:
-        theirs = rival.per_user(metric)
-        if differences is None or theirs is None:
-            return None
-        if not np.array_equal(arm.users, rival.users):
-            raise BadInput(
-                f"arms '{arm.arm}' and '{rival.arm}' on '{arm.dataset}' were tested on different users: a paired "
-                "test needs the same ones; run both with the same split"
-            )
-        differences = differences - weight * theirs
-    return differences
+    if not np.array_equal(arm.users, rival.users):
+        raise BadInput(
+            f"arms '{arm.arm}' and '{rival.arm}' on '{arm.dataset}' were tested on different users: a paired "
+            "test needs the same ones; run both with the same split"
+        )
+    differences = own - theirs
+    defined = differences[np.isfinite(differences)]
+    return defined if len(defined) else None
 
 
 def _generator(*names: str) -> np.random.Generator:

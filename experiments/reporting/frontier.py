@@ -1,115 +1,181 @@
 """Is one curve above another where users have equally many vectors, or where accuracy is equal?
 
-A curve's arms are points (what is equal, metric); between two neighbours it is a straight line, and outside its
-points it is nothing: no value is extrapolated.
+A curve's arms are points (what is equal, metric). Whoever may choose among them takes none that costs more than
+another and has less, so a curve is worth at each place the best that it has at no more cost: no more vectors, or no
+less accuracy. Between two of the points that are left lies a straight line; where a curve has nothing so cheap it is
+nothing, and nothing is extrapolated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.reporting.columns import LIVE_K, in_percent, percent_above, shown_as
-from experiments.reporting.comparison import interval
+from experiments.reporting.columns import LIVE_K, better, in_percent, percent_above, shown_as
 from experiments.reporting.repeats import Repeats
+from experiments.reporting.resampling import N_RESAMPLES, Resampling, interval
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The best that a curve's P points have at no more cost than each place, in R resamples or as measured (R = 1).
+
+    Attributes:
+        cost: [R, P], ascending.
+        best: [R, P], never falling. Who costs no less than another and has no more lies where that one does.
+    """
+
+    cost: Values
+    best: Values
+
+    @classmethod
+    def of(cls, cost: Values, value: Values) -> Envelope:
+        """Make it of points in any order, cost and value [R, P]."""
+        order = np.lexsort((-value, cost))
+        cost, value = np.take_along_axis(cost, order, 1), np.take_along_axis(value, order, 1)
+        kept = np.ones(value.shape, bool)
+        kept[:, 1:] = value[:, 1:] > np.maximum.accumulate(value, axis=1)[:, :-1]
+        last = np.maximum.accumulate(np.where(kept, np.arange(value.shape[1]), 0), axis=1)
+        return cls(np.take_along_axis(cost, last, 1), np.take_along_axis(value, last, 1))
+
+    def at(self, cost: Values) -> Values:
+        """Return the best at no more than a cost [R], [R]; what the cheapest point has where nothing is so cheap.
+
+        >>> curve = Envelope.of(np.array([[4.0, 1.0, 2.0]]), np.array([[0.1, 0.2, 0.4]]))
+        >>> [round(float(curve.at(np.array([place]))[0]), 3) for place in (0.5, 1.5, 2.0, 9.0)]
+        [0.2, 0.3, 0.4, 0.4]
+        """
+        last = self.cost.shape[1] - 1
+        left = np.clip((self.cost <= cost[:, None]).sum(1) - 1, 0, last)[:, None]
+        right = np.minimum(left + 1, last)
+        x, x_2 = (np.take_along_axis(self.cost, place, 1)[:, 0] for place in (left, right))
+        y, y_2 = (np.take_along_axis(self.best, place, 1)[:, 0] for place in (left, right))
+        gap = np.where(x_2 > x, x_2 - x, 1.0)
+        return np.asarray(y + (y_2 - y) * np.clip((cost - x) / gap, 0.0, 1.0))
+
+    def cheapest(self, value: float) -> float | None:
+        """Return the least cost at which the measured curve has `value`; None where it never has.
+
+        >>> curve = Envelope.of(np.array([[1.0, 2.0, 4.0]]), np.array([[0.1, 0.3, 0.2]]))
+        >>> curve.cheapest(0.25), curve.cheapest(0.4)
+        (1.75, None)
+        """
+        cost, best = self.cost[0], self.best[0]
+        if best[-1] < value:
+            return None
+        right = int((best >= value).argmax())
+        if right == 0:
+            return float(cost[0])
+        share = (value - best[right - 1]) / (best[right] - best[right - 1])
+        return round(float(cost[right - 1] + share * (cost[right] - cost[right - 1])), 12)
 
 
 def frontiers(summary: Summary, dataset: str) -> list[Table]:
     """Hold curves against each other over all that the study wants equal; no table where there is nothing to hold."""
-    tables = (_frontier(summary, dataset, equal, curves) for equal, curves in summary.study.frontiers)
+    resampling = Resampling(summary.datasets[dataset][0].users)
+    tables = (_frontier(summary, dataset, equal, curves, resampling) for equal, curves in summary.study.frontiers)
     return [table for table in tables if table is not None]
 
 
-def _frontier(summary: Summary, dataset: str, equal: str, named: Mapping[str, Sequence[str]]) -> Table | None:
+def _frontier(
+    summary: Summary, dataset: str, equal: str, named: Mapping[str, Sequence[str]], resampling: Resampling
+) -> Table | None:
     """Hold each arm of the first curve against every other curve."""
     over = shown_as(equal)
     (first, ours), *others = ((name, summary.arms_of(dataset, arms)) for name, arms in named.items())
     rows: list[list[object]] = []
     for name, theirs in others:
-        for metric, arm in product([name for name in summary.judged_upwards if name != over], ours):
-            place, own = arm.mean(over), arm.mean(metric)
-            curve = along(theirs, over, metric)
-            if place is not None and own is not None and len(curve) > 1:
-                places, values = points(curve, over, metric)
-                there, within = at_equal_place(place, places, values), None
-                if there is not None:
-                    line, slope = _line(place, curve, places, values)
-                    within = interval(arm, line, metric, over=over, slope=slope)
-                row = [arm.arm, name, metric, place, own, there, percent_above(own, there)]
-                row += in_percent(there, *(within or (None, None)))
-                if over == LIVE_K:
-                    fewest = fewest_vectors(own, places, values)
-                    row += [fewest, None if fewest is None else 100 * (1 - place / fewest)]
-                rows.append(row)
+        for metric in (metric for metric in summary.judged_upwards if metric != over):
+            curve = _Curve.of(theirs, over, metric, resampling)
+            if curve is not None:
+                rows += [[arm.arm, name, *row] for arm in ours if (row := curve.against(arm))]
     if not rows:
         return None
-    title = f"The frontier on {dataset}: how much higher the arms of '{first}' are than another curve "
+    title = f"The frontier on {dataset}: how much higher the arms of '{first}' are than the best of another curve "
     percents = ["higher %", "at least %", "at most %"]
-    columns = ["arm", "against", "metric", over, "value", "at equal K" if over == LIVE_K else f"at equal {over}"]
+    columns = ["arm", "against", "metric", over, "value", "with no more K" if over == LIVE_K else f"at no less {over}"]
     digits = dict.fromkeys(percents, 1)
     if over != LIVE_K:
-        title += f"at equal {over}"
+        title += f"at no less {over}"
         return Table([*columns, *percents], rows, f"{title}; {_HOW}", digits)
-    title += "at equally many vectors a user, and how many fewer it needs for an equal value"
+    title += "with no more vectors a user, and how many fewer it needs for an equal value"
     of_k = ["K at equal value", "fewer %"]
     return Table([*columns, *percents, *of_k], rows, f"{title}; {_HOW}", {**digits, LIVE_K: 2, of_k[0]: 2, of_k[1]: 0})
 
 
-_HOW = "interpolated along the curve, blank beyond its ends, with a 95 % interval over users"
+_HOW = (
+    "interpolated between a curve's points, blank where it has none so good, with a 95 % interval over users and "
+    "seeds, each row by itself"
+)
 
 
-def along(arms: Sequence[Repeats], over: str, metric: str) -> list[Repeats]:
-    """Return the arms that have a place and a value, in order of their places."""
-    found = [(place, value, arm) for arm in arms if None not in (place := arm.mean(over), value := arm.mean(metric))]
-    return [arm for _, _, arm in sorted(found, key=lambda point: point[:2])]
+@dataclass(frozen=True)
+class _Curve:
+    """Arms of which the best is taken, as measured and resampled.
 
-
-def points(curve: Sequence[Repeats], over: str, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the place and the value of each arm of a curve."""
-    table = np.array([(arm.mean(over), arm.mean(metric)) for arm in curve], np.float64)
-    return table[:, 0], table[:, 1]
-
-
-def at_equal_place(place: float, places: NDArray[np.float64], values: NDArray[np.float64]) -> float | None:
-    """Return a curve's value at `place`; None beyond its ends.
-
-    >>> at_equal_place(3.0, np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.4]))
-    0.3
-    >>> at_equal_place(5.0, np.array([1.0, 4.0]), np.array([0.1, 0.4])) is None
-    True
+    Attributes:
+        over: what is equal; metric: what is compared.
+        measured: of the arms' means.
+        resampled: of their resampled means; None for a metric without values per user.
+        resampling: the draws.
     """
-    inside = places[0] <= place <= places[-1]
-    return round(float(np.interp(place, places, values)), 12) if inside else None
+
+    over: str
+    metric: str
+    measured: Envelope
+    resampled: Envelope | None
+    resampling: Resampling
+
+    @classmethod
+    def of(cls, arms: Sequence[Repeats], over: str, metric: str, resampling: Resampling) -> _Curve | None:
+        """Make it of the arms that have a place and a value; None of less than two."""
+        arms = [arm for arm in arms if None not in (arm.mean(over), arm.mean(metric))]
+        if len(arms) < 2:
+            return None
+        sign = _sign(over)
+        places, values = ([[arm.mean(name) for arm in arms]] for name in (over, metric))
+        measured = Envelope.of(sign * np.array(places, np.float64), np.array(values, np.float64))
+        drawn = [resampling.means(arm, metric) for arm in arms]
+        known = [values for values in drawn if values is not None]
+        resampled = None
+        if len(known) == len(arms):
+            costs = [sign * _places(arm, over, resampling) for arm in arms]
+            resampled = Envelope.of(np.stack(costs, 1), np.stack(known, 1))
+        return cls(over, metric, measured, resampled, resampling)
+
+    def against(self, arm: Repeats) -> list[object] | None:
+        """Hold an arm against the curve: the row of the table; None where the arm has no place or no value."""
+        place, own = arm.mean(self.over), arm.mean(self.metric)
+        if place is None or own is None:
+            return None
+        cost, there = _sign(self.over) * place, None
+        within: Sequence[float | None] = (None, None)
+        if self.measured.cost[0, 0] <= cost:
+            there = round(float(self.measured.at(np.array([cost]))[0]), 12)
+            values = self.resampling.means(arm, self.metric)
+            if self.resampled is not None and values is not None:
+                costs = _sign(self.over) * _places(arm, self.over, self.resampling)
+                within = interval(values - self.resampled.at(costs))
+        row: list[object] = [self.metric, place, own, there, percent_above(own, there), *in_percent(there, *within)]
+        if self.over == LIVE_K:
+            fewest = self.measured.cheapest(own)
+            row += [fewest, None if fewest is None else 100 * (1 - place / fewest)]
+        return row
 
 
-def _line(
-    place: float, curve: Sequence[Repeats], places: NDArray[np.float64], values: NDArray[np.float64]
-) -> tuple[list[tuple[Repeats, float]], float]:
-    """The two arms of a curve between which a place lies, how much of its value there is each one's, and the slope."""
-    right = min(max(int(np.searchsorted(places, place)), 1), len(curve) - 1)
-    gap = float(places[right] - places[right - 1])
-    share = float(place - places[right - 1]) / gap if gap > 0 else 0.0
-    slope = float(values[right] - values[right - 1]) / gap if gap > 0 else 0.0
-    return [(curve[right - 1], 1 - share), (curve[right], share)], slope
+def _sign(over: str) -> float:
+    """1 where more of what is equal costs more, as of vectors; -1 where more of it is better."""
+    return -float(better(over)) or 1.0
 
 
-def fewest_vectors(value: float, curve_k: NDArray[np.float64], curve: NDArray[np.float64]) -> float | None:
-    """Return the least number of vectors with which a curve is at `value` or above; None where it never is.
-
-    >>> fewest_vectors(0.25, np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.3, 0.2]))
-    1.75
-    >>> fewest_vectors(0.4, np.array([1.0, 2.0]), np.array([0.1, 0.3])) is None
-    True
-    """
-    if curve[0] >= value:
-        return float(curve_k[0])
-    for i in range(1, len(curve)):
-        if curve[i] >= value:
-            share = (value - curve[i - 1]) / (curve[i] - curve[i - 1])
-            return round(float(curve_k[i - 1] + share * (curve_k[i] - curve_k[i - 1])), 12)
-    return None
+def _places(arm: Repeats, over: str, resampling: Resampling) -> Values:
+    """An arm's place in every resample, [R]: as measured, where it has no value per user."""
+    drawn = resampling.means(arm, over)
+    return np.full(N_RESAMPLES, arm.mean(over), np.float64) if drawn is None else drawn

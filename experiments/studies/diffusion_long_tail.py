@@ -10,7 +10,8 @@ proves nothing: each arm is swept along a knob of serving, and a generator's cur
 * noise that generates nothing: Gaussian jitter of interests, a pass with dropout (`*_jitter`, `*_dropout`);
 * what is popular, held back outright: every score loses a multiple of the log of its item's frequency (`*_penalty`);
 * guidance without a generator: beside each extracted interest a second one, led away from the mean of what is popular
-  as a generator's answer is from that to no history (`*_contrast`);
+  as a generator's answer is from that to no history (`*_contrast`; as far as `beside` is and with more or less of the
+  importance, `*_contrast_share`);
 * re-ranking for variety: controllable, and a determinantal point process (`*_controllable`, `*_dpp`);
 * diffusion as published, one generated item a user (`diffurec`, `dreamrec`, which cannot learn the bonus for items of
   the history that all other arms have; `diffusion_mi.extractor` says in what they differ from the papers).
@@ -145,6 +146,13 @@ def _led_away(base: str) -> _Sweep:
     return _Sweep(base=base, name="contrast", axis="contrast", knob="serving.contrast", values=values, start=1.0)
 
 
+def _led_away_in_part(base: str) -> _Sweep:
+    """The same, as far and with as much of the importance as generated interests have."""
+    values, fixed = (0.1, 0.3, 0.6, 0.9), {"serving.contrast": 6.0}
+    knob = "serving.contrast_share"
+    return _Sweep(base=base, name="contrast_share", axis="share", knob=knob, values=values, start=0.0, fixed=fixed)
+
+
 def _reranked(base: str, kind: str, values: tuple[float, ...]) -> _Sweep:
     knob, fixed = "reranking.diversity_weight", {"reranking.kind": kind}
     return _Sweep(base=base, name=kind, axis="weight", knob=knob, values=values, start=0.0, fixed=fixed)
@@ -158,8 +166,10 @@ _SWEEPS = [
         for base in ("posterior", "set")
     ),
     _of_model("beside", "share", "generated_share", (0.1, 0.3, 0.5, 0.75, 0.9), "share", start=0.6),
-    _of_model("beside", "behaviours", "generated_share", (0.3, 0.6, 0.75, 0.9), "share", fixed=_BEHAVIOURS),
-    _of_model("beside", "unsampled", "generated_share", (0.3, 0.6, 0.75), "share", fixed={"whole_share": 1.0}),
+    _of_model("beside", "behaviours", "generated_share", (0.1, 0.3, 0.6, 0.75, 0.9), "share", fixed=_BEHAVIOURS),
+    _of_model(
+        "beside", "unsampled", "generated_share", (0.1, 0.3, 0.6, 0.75, 0.9), "share", fixed={"whole_share": 1.0}
+    ),
     _of_model("posterior", "whole", "contrast", (1.0, 1.5, 2.0, 3.0, 5.0), fixed={"whole_share": 1.0}),
     _of_model("posterior", "alone", "guidance", (1.25, 1.5, 2.0), fixed=_ALONE),
     _of_model("posterior", "guidance", "guidance", (1.0, 1.5, 3.0), start=2.0),
@@ -175,18 +185,20 @@ _SWEEPS = [
     *(_held_back(base, start=0.0) for base in ("adaptive_sequence", "sasrec")),
     _held_back("beside", (0.05, 0.1, 0.2), fixed={"serving.model.generated_share": 0.3}),
     _led_away("adaptive_sequence"),
+    _led_away_in_part("adaptive_sequence"),
     _reranked("adaptive_sequence", "controllable", (0.005, 0.01, 0.02, 0.05, 0.2, 0.5)),
     _reranked("adaptive_sequence", "dpp", (0.05, 0.1, 0.2, 0.5)),
 ]
 _CURVES = {sweep.label: sweep.places for sweep in _SWEEPS}
 _AGAINST = (
     *("beside behaviours", "beside unsampled", "beside penalty", "posterior contrast", "posterior behaviours"),
-    *(f"adaptive sequence {name}" for name in ("contrast", "penalty", "jitter", "dropout", "controllable", "dpp")),
+    *("adaptive sequence contrast", "adaptive sequence contrast share"),
+    *(f"adaptive sequence {name}" for name in ("penalty", "jitter", "dropout", "controllable", "dpp")),
 )
 _PANELS = {
     "generated interests beside extracted ones": (
-        *("beside share", "beside behaviours", "beside unsampled", "adaptive sequence contrast"),
-        *("adaptive sequence penalty", "beside_twin", "adaptive"),
+        *("beside share", "beside behaviours", "beside unsampled", "adaptive sequence contrast share"),
+        *("adaptive sequence contrast", "adaptive sequence penalty", "beside_twin", "adaptive"),
     ),
     "noise and re-ranking": (
         "beside share",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def fit(
             state.step += 1
             with watch.phase("data"):
                 batch = batches.next().to(device)
-            with watch.phase("forward"):
+            with watch.phase("forward"), _or_diverged(model, state.step):
                 terms = model.losses(batch, negatives)
                 total = torch.stack([model.loss.weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
             if state.step == first_step + 1:
@@ -155,7 +156,7 @@ def fit(
             bar.update()
 
             if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
-                with watch.phase("validate"), torch_threads(usual_threads):
+                with watch.phase("validate"), torch_threads(usual_threads), _or_diverged(model, state.step):
                     model.eval()
                     value = validate()
                     model.train()
@@ -195,11 +196,22 @@ def _check_weights(weights: Mapping[str, float], terms: Mapping[str, torch.Tenso
             raise unknown_name("loss term", name, {*terms, *REGULARIZERS})
 
 
+@contextmanager
+def _or_diverged(model: Recommender, step: int) -> Iterator[None]:
+    """Where something refuses what it is given, and the parameters are no longer finite, training has diverged."""
+    try:
+        yield
+    except BadInput as refusal:
+        if all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+            raise
+        raise DivergedError(f"training diverged at step {step}: {refusal} {_MEND}") from refusal
+
+
+_MEND = "Lower training.learning_rate, or raise scoring.temperature; the last checkpoint is kept."
+
+
 def _name_the_term(terms: dict[str, torch.Tensor], step: int) -> str:
     """Say which loss term is not finite."""
     broken = [name for name, value in terms.items() if not math.isfinite(value.item())]
     named = " and ".join(f"'{name}' = {terms[name].item()}" for name in broken) or "the weighted sum"
-    return (
-        f"training diverged at step {step}: loss term {named}. Lower training.learning_rate, or raise "
-        "scoring.temperature; the last checkpoint is kept."
-    )
+    return f"training diverged at step {step}: loss term {named}. {_MEND}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -37,11 +39,12 @@ def test_the_second_interest_is_the_first_led_away_and_as_long(untrained: Recomm
 
 
 def test_both_share_importance_and_behaviours(untrained: Recommender, users: Batch) -> None:
-    plain, found = untrained.interests(users), Contrasted(untrained, 3.0, COUNTS).interests(users)
+    plain, found = untrained.interests(users), Contrasted(untrained, 3.0, COUNTS, share=0.8).interests(users)
     assert found.mask.shape == (50, 2 * K)
-    assert torch.equal(found.log_weight[:, :K], found.log_weight[:, K:])
+    torch.testing.assert_close(found.log_weight[:, K:] - found.log_weight[:, :K], torch.full((50, K), math.log(4)))
     torch.testing.assert_close(found.log_weight.logsumexp(1), plain.log_weight.logsumexp(1))
     torch.testing.assert_close(found.assignment[..., :K] + found.assignment[..., K:], plain.assignment)
+    torch.testing.assert_close(found.assignment[..., K:], 0.8 * plain.assignment)
 
 
 def test_it_turns_away_from_what_is_popular_the_farther_the_larger_it_is(untrained: Recommender, users: Batch) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +58,7 @@ def test_a_curve_is_held_against_the_other_at_equal_vectors_and_at_an_equal_valu
     assert higher == pytest.approx(100 * (value / middle - 1))
     assert fewest == pytest.approx(3)
     assert fewer == pytest.approx(100 / 3, abs=0.1)
-    assert rows["near"][2:6] == [None] * 4, "nothing is extrapolated to nine vectors"
+    assert number(rows["near"][2]) == pytest.approx(arms["k3"]), "three of nine are enough, nothing is extrapolated"
     assert number(rows["near"][7]) < 0, "the other curve is there with fewer"
     assert rows["none"][6:] == [None, None], "the other curve is never as high"
 
@@ -71,9 +75,99 @@ def test_the_interval_at_equal_vectors_is_that_of_the_users_differences_from_the
     np.testing.assert_allclose(shown, 100 * bounds / equal, atol=1.5)
 
 
+def measured(folder: Path, points: Mapping[str, tuple[float, float]], *, seeds: Sequence[int] = (0,)) -> None:
+    """Write runs whose users' recall@20 and ndcg@20 lie about these; ours depend on the seed."""
+    rng = np.random.default_rng(0)
+    for seed, (arm, means) in product(seeds, points.items()):
+        run = fabricate_run(folder, arm, seed=seed, n_users=400)
+        told = json.loads((run / "results.json").read_text())
+        with np.load(run / "per_user.npz") as arrays:
+            written = dict(arrays)
+        for metric, mean in zip(("recall@20", "ndcg@20"), means, strict=True):
+            values = (mean + 0.01 * seed * (arm == "ours") + rng.normal(0, 0.05, 400)).astype(np.float32)
+            written[f"metric/{metric}"], told["test"][metric] = values, float(values.mean())
+        np.savez(run / "per_user.npz", **written)
+        (run / "results.json").write_text(json.dumps(told))
+
+
+def against_a_control(folder: Path, *, over: str = "recall@20") -> tuple[Mapping[str, Sequence[object]], Summary]:
+    """Hold all arms whose name begins with "our" against the others; return the rows by arm, and the summary."""
+    runs = load_runs(folder)
+    arms = sorted({run.arm for run in runs})
+    ours = tuple(arm for arm in arms if arm.startswith("our"))
+    curves = {"generated": ours, "control": tuple(arm for arm in arms if arm not in ours)}
+    study = Study(
+        name="k", arms={arm: {"method": "comirec_sa"} for arm in arms}, columns=("recall@20", "ndcg@20"),
+        judged_by=("ndcg@20",), frontiers=((over, curves),),
+    )  # fmt: skip
+    summary = Summary(runs, study)
+    (table,) = frontiers(summary, "toy")
+    assert table.columns[3:6] == [over, "value", f"at no less {over}"]
+    return {str(row[0]): row for row in table.rows}, summary
+
+
+TRADE_OFF = {"accurate": (0.4, 0.2), "wide": (0.2, 0.4)}
+
+
 def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path) -> None:
-    for arm, quality in (("few", 0.2), ("many", 0.4), ("ours", 0.3)):
-        fabricate_run(tmp_path / "k", arm, quality=quality, stochastic=False)
+    measured(tmp_path, TRADE_OFF | {"ours": (0.3, 0.35)})
+    rows, summary = against_a_control(tmp_path)
+    x, y = ({arm.arm: arm.mean(metric) for arm in summary.repeats} for metric in ("recall@20", "ndcg@20"))
+    share = (x["ours"] - x["wide"]) / (x["accurate"] - x["wide"])
+    expected = y["wide"] + share * (y["accurate"] - y["wide"])
+    assert number(rows["ours"][5]) == pytest.approx(expected)
+    assert number(rows["ours"][6]) == pytest.approx(100 * (y["ours"] / expected - 1))
+
+
+def test_a_control_that_hurts_itself_is_not_taken_at_its_worse_points(tmp_path: Path) -> None:
+    worse = {"worse": (0.3, 0.1), "worst": (0.15, 0.3)}  # than what the same control has with more accuracy
+    measured(tmp_path, TRADE_OFF | worse | {"our_0": (0.3, 0.35), "our_1": (0.18, 0.35), "our_2": (0.5, 0.1)})
+    rows, summary = against_a_control(tmp_path)
+    without, _ = against_a_control(without_arms(tmp_path, *worse))
+    assert rows == without
+    wide = next(arm.mean("ndcg@20") for arm in summary.repeats if arm.arm == "wide")
+    assert number(rows["our_1"][5]) == pytest.approx(wide), "which has it with more accuracy than ours"
+    assert rows["our_2"][5:] == [None] * 4, "nothing is as accurate"
+
+
+def without_arms(folder: Path, *arms: str) -> Path:
+    for arm in arms:
+        shutil.rmtree(folder / "toy" / arm)
+    return folder
+
+
+def test_where_accuracy_is_equal_by_these_users_the_interval_lets_the_place_vary_too(tmp_path: Path) -> None:
+    measured(tmp_path, TRADE_OFF | {"ours": (0.3, 0.35)})
+    rows, summary = against_a_control(tmp_path)
+    x, y = (
+        {arm.arm: np.asarray(arm.per_user(metric), np.float64) for arm in summary.repeats}
+        for metric in ("recall@20", "ndcg@20")
+    )
+    gap = x["accurate"].mean() - x["wide"].mean()
+    share = (x["ours"].mean() - x["wide"].mean()) / gap
+    slope = (y["accurate"].mean() - y["wide"].mean()) / gap
+    off = [of["ours"] - share * of["accurate"] - (1 - share) * of["wide"] for of in (y, x)]
+    counted = off[0] - slope * off[1]
+    drawn = np.random.default_rng(0).integers(0, len(counted), (20_000, len(counted)))
+    bounds = np.quantile(counted[drawn].mean(1), [0.025, 0.975])
+    shown = [number(value) for value in rows["ours"][7:9]]
+    np.testing.assert_allclose(shown, 100 * bounds / number(rows["ours"][5]), atol=0.4)
+    assert np.std(counted) != pytest.approx(np.std(off[0]), rel=0.05), "or the place made no difference"
+
+
+def test_the_interval_is_wider_where_seeds_differ(tmp_path: Path) -> None:
+    widths = []
+    for seeds in ((0,), (0, 3)):
+        measured(tmp_path / str(len(seeds)), TRADE_OFF | {"ours": (0.3, 0.35)}, seeds=seeds)
+        rows, _ = against_a_control(tmp_path / str(len(seeds)))
+        low, high = (number(value) for value in rows["ours"][7:9])
+        widths.append(high - low)
+    assert widths[1] > 2 * widths[0]
+
+
+def test_a_metric_of_all_users_together_has_no_interval(tmp_path: Path) -> None:
+    for arm, quality, coverage in (("few", 0.2, 0.9), ("many", 0.4, 0.1), ("ours", 0.3, 0.8)):
+        fabricate_run(tmp_path / "k", arm, quality=quality, stochastic=False, corpus={"coverage@50": coverage})
     study = Study(
         name="k", arms={arm: {"method": "comirec_sa"} for arm in ("few", "many", "ours")},
         columns=("recall@20", "coverage@50"), judged_by=("recall@20", "coverage@50"),
@@ -82,46 +176,12 @@ def test_curves_may_be_held_against_each_other_at_equal_accuracy(tmp_path: Path)
             ("coverage@50", {"generated": ("ours",), "control": ("many", "few")}),
         ),
     )  # fmt: skip
-    summary = Summary(load_runs(tmp_path / "k"), study)
-    table, other = frontiers(summary, "toy")
-    assert [row[2] for row in other.rows] == ["recall@20"]
-    assert other.columns[3] == "coverage@50"
-    assert [row[2] for row in table.rows] == ["coverage@50"]
-    assert table.columns[3] == "recall@20"
-    assert "at equal recall@20" in table.columns
-    arms = {arm.arm: arm for arm in summary.repeats}
-    (x0, y0), (x1, y1), (x, _) = (
-        (number(arms[name].mean("recall@20")), number(arms[name].mean("coverage@50")))
-        for name in ("few", "many", "ours")
-    )
-    assert number(table.rows[0][5]) == pytest.approx(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
-    assert table.rows[0][7:] == [None, None], "a metric of all users together has no interval over users"
-
-
-def test_where_accuracy_is_equal_by_these_users_the_interval_lets_the_place_vary_too(tmp_path: Path) -> None:
-    for arm, quality in (("few", 0.2), ("many", 0.4), ("ours", 0.3)):
-        fabricate_run(tmp_path / "k", arm, quality=quality, stochastic=False)
-    curves = {"generated": ("ours",), "control": ("many", "few")}
-    study = Study(
-        name="k", arms={arm: {"method": "comirec_sa"} for arm in ("few", "many", "ours")},
-        columns=("recall@20", "ndcg@20"), judged_by=("recall@20", "ndcg@20"), frontiers=(("recall@20", curves),),
-    )  # fmt: skip
-    summary = Summary(load_runs(tmp_path / "k"), study)
-    (table,) = frontiers(summary, "toy")
-    arms = {arm.arm: arm for arm in summary.repeats}
-    x, y = (
-        {name: np.asarray(arm.per_user(metric), np.float64) for name, arm in arms.items()}
-        for metric in ("recall@20", "ndcg@20")
-    )
-    gap = x["many"].mean() - x["few"].mean()
-    share, slope = (x["ours"].mean() - x["few"].mean()) / gap, (y["many"].mean() - y["few"].mean()) / gap
-    off = [of["ours"] - share * of["many"] - (1 - share) * of["few"] for of in (y, x)]
-    counted = off[0] - slope * off[1]
-    drawn = np.random.default_rng(0).integers(0, len(counted), (20_000, len(counted)))
-    bounds = np.quantile(counted[drawn].mean(1), [0.025, 0.975])
-    row = table.rows[0]
-    np.testing.assert_allclose([number(value) for value in row[7:9]], 100 * bounds / number(row[5]), atol=1.5)
-    assert np.std(counted) != pytest.approx(np.std(off[0]), rel=0.05), "or the place made no difference"
+    table, other = frontiers(Summary(load_runs(tmp_path / "k"), study), "toy")
+    assert [(row[2], other.columns[3]) for row in other.rows] == [("recall@20", "coverage@50")], "not against itself"
+    (row,) = table.rows
+    assert row[2] == "coverage@50"
+    assert row[5] == pytest.approx(0.5, abs=0.05)
+    assert row[7:] == [None, None]
 
 
 def test_without_two_curves_there_is_no_frontier(summary: Summary) -> None:

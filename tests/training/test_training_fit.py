@@ -187,6 +187,23 @@ def test_a_term_that_is_not_finite_stops_the_run_with_its_name_and_step(
         assert torch.isfinite(tensor).all(), "nothing broken was learnt from"
 
 
+def test_what_is_refused_of_parameters_that_broke_is_called_divergence(dataset: Dataset) -> None:
+    """Clusters of a NaN are refused before a loss is made of them; so are what else reads the table."""
+    refusal = BadInput("vector 3 is not finite")
+    for value, expected in ((math.nan, DivergedError), (1.0, BadInput)):
+        model = make(dataset)
+
+        def losses(batch: Batch, generator: torch.Generator, model: Recommender = model, value: float = value) -> None:
+            with torch.no_grad():
+                model.table.weight[1] = value
+            raise refusal
+
+        model.losses = losses  # type: ignore[assignment,method-assign]
+        with pytest.raises(expected, match="vector 3 is not finite") as raised:
+            run(model, dataset)
+        assert type(raised.value) is expected
+
+
 def test_parameters_that_break_are_noticed_at_the_next_step(dataset: Dataset) -> None:
     model = make(dataset)
 
