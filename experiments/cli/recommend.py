@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from baselines.interests import Interests
-    from baselines.ranker import Ranker
+    from baselines.ranker import Answer
     from experiments.cli.finished import FinishedRun
     from experiments.data.dataset import Dataset
 
@@ -34,13 +34,21 @@ def run(arguments: Sequence[str]) -> int:
     namespace, settings = parse_beside_run(parser, arguments, {"serving": ServingConfig, "reranking": RerankingConfig})
     if namespace.n < 1:
         raise BadInput(f"--n must be at least 1, got {namespace.n}.")
+    import numpy as np
+    import torch
+
+    from baselines.batch import Batch
     from experiments.cli.finished import open_run
 
     finished = open_run(Path(namespace.run), namespace.data)
     history = _history(finished.bench.dataset, namespace.user)
     ranker = finished.ranker(settings["serving"], settings["reranking"])
-    tables = [_history_table(finished.bench.dataset, history), _ranking_table(finished, ranker, history, namespace.n)]
-    show_all(tables, namespace.format)
+    longest = ranker.max_history or len(history)
+    answer = ranker.answer(Batch.of(torch.from_numpy(history[-longest:].astype(np.int64))[None]), namespace.n)
+    tables = [_history_table(finished.bench.dataset, history)]
+    if answer.interests is not None:
+        tables.append(_interests_table(finished, answer.interests, history[-longest:]))
+    show_all([*tables, _ranking_table(finished, answer, history)], namespace.format)
     return 0
 
 
@@ -64,15 +72,19 @@ def _history_table(dataset: Dataset, history: NDArray[np.int32]) -> Table:
     return Table(["age", "item", "title", "categories"], rows, title)
 
 
-def _ranking_table(finished: FinishedRun, ranker: Ranker, history: NDArray[np.int32], n: int) -> Table:
+def _interests_table(finished: FinishedRun, interests: Interests, read: NDArray[np.int32]) -> Table:
+    from baselines.recommender import Recommender
+    from experiments.cli.interests_table import interests_table
+
+    assert isinstance(finished.method, Recommender)
+    dataset = finished.bench.dataset
+    vectors = finished.method.item_vectors().detach()
+    return interests_table(interests, read, vectors, dataset.metadata, dataset.log.item_ids.astype(str).tolist())
+
+
+def _ranking_table(finished: FinishedRun, answer: Answer, history: NDArray[np.int32]) -> Table:
     import numpy as np
-    import torch
 
-    from baselines.batch import Batch
-
-    longest = ranker.max_history or len(history)
-    batch = Batch.of(torch.from_numpy(history[-longest:].astype(np.int64))[None])
-    answer = ranker.answer(batch, n)
     ranking, interests = answer.ranking, answer.interests
     places = np.flatnonzero(ranking.items[0] > 0)
     seen = set(history.tolist())

@@ -72,7 +72,7 @@ def test_recommendations_are_those_of_the_ranking_and_can_be_read(
         user = str(arrays["user_id"][0])
     said = command("recommend", finished(method), "--user", user, "--n=7", "--format=json")
     assert said.status == 0, said.err
-    latest, top = json.loads(said.out)
+    latest, *described, top = json.loads(said.out)
     assert [row["age"] for row in latest["rows"]] == list(range(len(latest["rows"])))
     assert [row["rank"] for row in top["rows"]] == list(range(1, len(top["rows"]) + 1))
     scores = [row["score"] for row in top["rows"]]
@@ -81,6 +81,13 @@ def test_recommendations_are_those_of_the_ranking_and_can_be_read(
     assert all(row["title"].startswith("Leaf ") and row["categories"].startswith("Top ") for row in top["rows"])
     has_interests = read(finished(method) / "results.json")["interests"] is not None
     assert all((row["interest"] is not None) == has_interests for row in top["rows"])
+    assert len(described) == has_interests
+    for interests in described:
+        importance = [row["importance %"] for row in interests["rows"]]
+        assert importance == sorted(importance, reverse=True)
+        assert sum(importance) == pytest.approx(100)
+        assert {row["interest"] for row in top["rows"]} <= {row["interest"] for row in interests["rows"]}
+        assert all(row["nearest items"].count("Leaf ") == 3 for row in interests["rows"])
     known = {row["item"] for row in latest["rows"]}
     assert all(row["in history"] == "yes" for row in top["rows"] if row["item"] in known)
 
@@ -88,7 +95,7 @@ def test_recommendations_are_those_of_the_ranking_and_can_be_read(
 def test_more_items_than_there_are_are_all_items(command: Command, finished: Runs) -> None:
     said = command("recommend", finished("most_popular"), "--user=1", "--n=100000", "--format=json")
     run = read(finished("most_popular") / "run.json")
-    assert len(json.loads(said.out)[1]["rows"]) == run["data"]["items"]
+    assert len(json.loads(said.out)[-1]["rows"]) == run["data"]["items"]
 
 
 def test_users_may_have_names(command: Command, tmp_path: Path) -> None:
