@@ -18,7 +18,7 @@ on a log of the size of Amazon Beauty; arms that differ in serving share a train
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import IN_CONTEXT, settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, settings_of_adaptive, sharp, sharper
 
 _ONE, _RULE, _PRESET, _ATTENTION = "one_cluster", "adaptive", "four_and_whole", "attention_in_context"
 _ONE_SEQUENCE, _RULE_SEQUENCE = "one_cluster_sequence", "adaptive_sequence"
@@ -30,23 +30,10 @@ _FAMILIES: dict[str, dict[str, Any]] = {
     _ONE_SEQUENCE: {"method": "adaptive_sequence", "model": {"rule": "fixed", "max_interests": 1}},
     _RULE_SEQUENCE: {"method": "adaptive_sequence"},
 }
-_SHARP = 0.1  # of `scoring.temperature`
 _PENALTIES = (0.1, 0.2, 0.4)
-
-
-def _sharp(name: str) -> str:
-    return f"{name}_sharp"
-
-
-_TRAINED = {
-    **_FAMILIES,
-    **{
-        _sharp(name): {**arm, "scoring": {**arm.get("scoring", {}), "temperature": _SHARP}}
-        for name, arm in _FAMILIES.items()
-    },
-}
+_TRAINED = {**_FAMILIES, **sharper(_FAMILIES)}
 _CURVES = {name: {name: 0.0, **{f"{name}_penalty_{alpha:g}": alpha for alpha in _PENALTIES}} for name in _TRAINED}
-_EITHER = {name: (name, _sharp(name)) for name in _FAMILIES}
+_EITHER = {name: (name, sharp(name)) for name in _FAMILIES}
 
 
 def _against(first: str) -> tuple[str, dict[str, tuple[str, ...]]]:
@@ -77,10 +64,10 @@ STUDY = StudyDefinition(
     plots=(("recall@50", "recall@50:tail80"), ("recall@50", "coverage@50")),
     panels={
         "the usual temperature": tuple(_FAMILIES),
-        f"a temperature of {_SHARP}": tuple(map(_sharp, _FAMILIES)),
+        "a sharper temperature": tuple(map(sharp, _FAMILIES)),
     },
     floor=0.85,
-    frontiers=tuple(map(_against, (_RULE, _sharp(_RULE), _RULE_SEQUENCE, _sharp(_RULE_SEQUENCE)))),
+    frontiers=tuple(map(_against, (_RULE, sharp(_RULE), _RULE_SEQUENCE, sharp(_RULE_SEQUENCE)))),
     choices=_EITHER,
     own=(_RULE, _RULE_SEQUENCE),
     points={name: tuple(arm for one in both for arm in _CURVES[one]) for name, both in _EITHER.items()},

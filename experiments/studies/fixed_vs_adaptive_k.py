@@ -12,8 +12,10 @@ the silhouette, the gap statistic, HDBSCAN. And whether clusters add to what one
 distance, K by chance.
 
 K may follow from the user in serving alone: of eight clusters, or of those of `adaptive`, the fewest are served that
-have a share of the importance (`*_share_*`), against the same number of them for everybody (`fixed_k8_top_*`). What
-clusters are worth in the tail is asked apart (`clusters_and_tail`).
+have a share of the importance (`*_share_*`), against the same number of them for everybody (`fixed_k8_top_*`). A
+cluster is narrower than a history and may bear a sharper temperature than one vector does, so the main arms are trained
+at one, too (`*_sharp`), and a preset K may have the better of its two. What clusters are worth in the tail is asked
+apart (`clusters_and_tail`).
 
 Every interest goes through one non-linear step in the context of the whole history, the same for K = 1 as for many.
 What the step is worth, and whether adapting is worth more or less without it: `*_no_step`, and `adaptive_step_alone`,
@@ -38,10 +40,11 @@ Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: half 
 25 CPU minutes a seed on amazon-beauty.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, READ, settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, READ, settings_of_adaptive, sharp, sharper
 
 _PRESET = (1, 2, 4, 6, 8, 16)
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
@@ -77,7 +80,16 @@ def _distance(distance: float) -> str:
     return "adaptive" if distance == _DEFAULT else f"distance_{distance:g}"
 
 
-_ALONE = tuple(f"fixed_k{k}" for k in _PRESET)
+_OF_PRESET = {f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET}
+_BESIDE_WHOLE = {f"fixed_k{k}_whole": _preset(k) for k in (4, 2, 8)}
+_OF_DISTANCES = {_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES}
+_AT_EITHER = (
+    *("fixed_k1", "fixed_k2", "fixed_k4", "fixed_k8", "fixed_k2_whole", "fixed_k4_whole", "fixed_k8_whole"),
+    *("adaptive", "distance_0.8", "distance_1"),
+)
+_MAIN = {**_OF_PRESET, **_BESIDE_WHOLE, **_OF_DISTANCES}
+_SHARPER = sharper({name: _MAIN[name] for name in _AT_EITHER})
+_ALONE = tuple(_OF_PRESET)
 _WITH_WHOLE = {"fixed_k1": 1, **{f"fixed_k{k}_whole": k for k in (2, 4, 8)}}
 _BY_CHANCE = {"by_chance": _DEFAULT, "by_chance_0.5": 0.5, "by_chance_0.4": 0.4}
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
@@ -85,6 +97,14 @@ _SPARSE = ("sparse_routing", "codebook_routing")
 _IN_CONTEXT = tuple(f"{name}_in_context" for name in (*(f"{name}_k4" for name in _PUBLISHED), *_SPARSE))
 _RULE_CURVE, _PRESET_CURVE = "adaptive, by distance", "preset K"
 _WHOLE_CURVE, _CHANCE_CURVE = "preset K, the whole beside it", "K by chance"
+_SHARPER_CURVES = {
+    f"{label}, sharper": {sharp(name): x for name, x in curve.items() if sharp(name) in _SHARPER}
+    for label, curve in (
+        (_RULE_CURVE, {_distance(d): d for d in _DISTANCES}),
+        (_PRESET_CURVE, {f"fixed_k{k}": k for k in _PRESET}),
+        (_WHOLE_CURVE, _WITH_WHOLE),
+    )
+}
 _NOISES = ("shared", "nearest", "dropped")
 _OTHER_RULES = ("silhouette", "gap", "hdbscan", *(f"hdbscan_{noise}" for noise in _NOISES), "hdbscan_persistent")
 _OF_EIGHT = _preset(8, whole_share=0.0)
@@ -94,6 +114,14 @@ _OF_FEWER: dict[str, dict[str, float | str]] = {
     _MOST_IMPORTANT: {**{f"fixed_k8_top_{number}": number for number in _NUMBERS}, "fixed_k8": 8},
     _SHARE: {"adaptive": 1.0, **{f"adaptive_share_{share:g}": share for share in _SHARES}},
 }
+
+_EITHER_RULE = "adaptive, at either temperature"
+
+
+def _either(names: Iterable[str]) -> tuple[str, ...]:
+    """Arms, and the same at the sharper temperature as far as there are such."""
+    return tuple(arm for name in names for arm in (name, sharp(name)) if arm == name or arm in _SHARPER)
+
 
 STUDY = StudyDefinition(
     name="fixed_vs_adaptive_k",
@@ -117,12 +145,12 @@ STUDY = StudyDefinition(
             for name in _PUBLISHED
         },
         **{f"{name}_in_context": {"method": name, "scoring": IN_CONTEXT} for name in _SPARSE},
-        **{f"fixed_k{k}": _preset(k, whole_share=0.0) for k in _PRESET},
-        **{_distance(d): _clusters(**({} if d == _DEFAULT else {"max_distance": d})) for d in _DISTANCES},
+        **_OF_PRESET,
+        **_OF_DISTANCES,
         "by_chance": _clusters(rule="by_chance"),
         **{f"by_chance_{d}": _clusters(rule="by_chance", max_distance=d) for d in (0.5, 0.4)},
         "log_length": _clusters(rule="log_length"),
-        **{f"fixed_k{k}_whole": _preset(k) for k in (4, 2, 8)},
+        **_BESIDE_WHOLE,
         "adaptive_no_whole": _clusters(whole_share=0.0),
         "every_item": _preset(READ),
         "gate": _preset(_SLOTS, kept="gumbel"),
@@ -152,6 +180,7 @@ STUDY = StudyDefinition(
         **{f"as_any_fixed_k{k}": _as_any(_preset(k, whole_share=0.0)) for k in (1, 2, 4, 8)},
         "as_any_adaptive": _as_any(_clusters()),
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
+        **_SHARPER,
         **_served(_clusters(), "adaptive_share", "kept_share", _SHARES),
         **_served(_OF_EIGHT, "fixed_k8_share", "kept_share", _SHARES),
         **_served(_OF_EIGHT, "fixed_k8_top", "n_kept", _NUMBERS),
@@ -165,12 +194,14 @@ STUDY = StudyDefinition(
         _RULE_CURVE: {_distance(d): d for d in _DISTANCES},
         _WHOLE_CURVE: _WITH_WHOLE,
         _CHANCE_CURVE: _BY_CHANCE,
+        **_SHARPER_CURVES,
         **_OF_FEWER,
     },
     x_of={_SHARE_OF_EIGHT: "share", _SHARE: "share", _MOST_IMPORTANT: "interests served"},
     plots=(("recall@50", _VECTORS), ("recall@50:tail80", _VECTORS)),
     panels={
         "how many": (_RULE_CURVE, _PRESET_CURVE, _WHOLE_CURVE, _CHANCE_CURVE, "log_length", *_OTHER_RULES),
+        "how many, at a sharper temperature": (*_SHARPER_CURVES, _RULE_CURVE, _PRESET_CURVE, _WHOLE_CURVE),
         "interests of another kind, all with the step": (
             *("adaptive", "fixed_k1", "adaptive_no_whole", "adaptive_step_alone", "every_item", "gate", "entmax"),
             *("ward", "dbscan", "cohesion", "contextual", "sequence_alone", "sequence_k1", "sequence_k4"),
@@ -193,17 +224,27 @@ STUDY = StudyDefinition(
                 _CHANCE_CURVE: tuple(_BY_CHANCE),
             },
         ),
+        (
+            _VECTORS,
+            {
+                "adaptive, sharper": tuple(sharp(_distance(d)) for d in _DISTANCES if sharp(_distance(d)) in _SHARPER),
+                f"{_PRESET_CURVE}, at either temperature": _either(_ALONE),
+                f"{_WHOLE_CURVE}, at either temperature": _either(_WITH_WHOLE),
+            },
+        ),
         (_VECTORS, {name: tuple(arms) for name, arms in _OF_FEWER.items()}),
     ),
     choices={
         _PRESET_CURVE: tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        f"{_PRESET_CURVE}, at either temperature": _either(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        _EITHER_RULE: _either(("adaptive",)),
         "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),
         _CHANCE_CURVE: tuple(_BY_CHANCE),
         "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
         "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),
         **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},
     },
-    own=("adaptive",),
+    own=("adaptive", _EITHER_RULE),
     common=settings_of_adaptive(),
     references=_REFERENCES,
 )

@@ -1,5 +1,6 @@
 """What a study has in common with the adaptive methods it compares with: settings, and their encoder alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.registry import METHODS
@@ -18,6 +19,21 @@ ONE_TRANSFORMER = {
 
 IN_CONTEXT = {"representation": "in_context"}
 """Settings of `scoring` that give the adaptive method's non-linear step to methods that have none."""
+
+
+_SHARP = 0.1
+"""Of `scoring.temperature`: two thirds of what is usual. Clusters bear it on most logs, one vector does not."""
+
+
+def sharper(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the same arms, their names ending in `_sharp`, trained and served at a sharper temperature."""
+    scoring = {"temperature": _SHARP}
+    return {sharp(name): {**arm, "scoring": {**arm.get("scoring", {}), **scoring}} for name, arm in arms.items()}
+
+
+def sharp(name: str) -> str:
+    """Return the name of an arm at the sharper temperature."""
+    return f"{name}_sharp"
 
 
 def settings_of_adaptive(max_history: int = READ, max_steps: int = HORIZON) -> dict[str, Any]:
