@@ -81,6 +81,7 @@ class SetDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers h
         interacting: whether slots attend to each other.
         scaling_factor: length of what counts as a clean vector, sqrt(D) to give its coordinates a variance of 1, which
             is what noise schedules are made for.
+        heard: what noisy slots are multiplied by before they are read.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -96,9 +97,11 @@ class SetDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers h
         n_encoder_heads: int = 2,
         dropout: float = 0.0,
         interacting: bool = True,
+        heard: float = 1.0,
     ) -> None:
         super().__init__()
         D, H = width, hidden_width
+        self.heard = heard
         self.scaling_factor = scaling_factor  # only stated here: vectors come and go in units of it
         encoder = {"n_layers": n_encoder_layers, "n_heads": n_encoder_heads}
         self.encoder = SASRec(D, max_history, **encoder, dropout=dropout)
@@ -142,7 +145,7 @@ class SetDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers h
         wave = self.waves(timestep.reshape(-1)).to(sample.dtype)  # [B or 1, H]
         time = F.silu(self.time(wave))[:, None]  # [B or 1, 1, H]
         mask = context.mask[:, None, None]  # [B, 1, 1, 1 + L]: the same for all heads and slots
-        slots = self.read(sample)  # [B, K, H]
+        slots = self.read(self.heard * sample)  # [B, K, H]
         for block, keys_values in zip(self.blocks, context.keys_values, strict=True):
             slots = block(slots, time, keys_values, mask)
         slots, _ = self.last(slots, time)

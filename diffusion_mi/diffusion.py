@@ -107,11 +107,10 @@ class Diffusion:
 
     Args:
         scheduler: of training (`make_scheduler`).
-        heard: what a noisy vector is multiplied by before the network reads it.
     """
 
-    def __init__(self, scheduler: DDPMScheduler, heard: float = 1.0) -> None:
-        self.scheduler, self.heard = scheduler, heard
+    def __init__(self, scheduler: DDPMScheduler) -> None:
+        self.scheduler = scheduler
         self.n_diffusion_steps: int = scheduler.config.num_train_timesteps
         self.asks_for_v: bool = scheduler.config.prediction_type == "v_prediction"
         self._samplers: dict[str, Any] = {}
@@ -205,7 +204,7 @@ class Diffusion:
         null = context.null if guidance != 1 else None
 
         def answer(x_t: Tensor, t: Tensor) -> Tensor:
-            t, x_t = t.to(x_t.device), self.heard * x_t
+            t = t.to(x_t.device)
             said: Tensor = denoiser(x_t, t, context if guidance or null is None else null)
             if null is not None and guidance:
                 of_null = denoiser(x_t, t, null)

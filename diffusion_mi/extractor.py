@@ -58,6 +58,7 @@ from diffusion_mi.clean_sets import clean_sets
 from diffusion_mi.denoiser import Context, SetDenoiser
 from diffusion_mi.diffusion import Diffusion, Sampling, make_scheduler
 from diffusion_mi.modes import Linkage, find_modes
+from diffusion_mi.pipeline import InterestPipeline
 from diffusion_mi.starts import OwnNoise
 
 _RANKED = ("samples", "whole", "denoised")
@@ -148,7 +149,7 @@ class Posterior(InterestExtractor):
         self.sampling = Sampling(
             sampler=sampler, n_steps=n_steps, guidance=guidance, temperature=temperature, start=start
         )
-        self.diffusion = Diffusion(make_scheduler(prediction, n_diffusion_steps), heard)
+        self.diffusion = Diffusion(make_scheduler(prediction, n_diffusion_steps))
         self.diffusion.sampler(self.sampling)  # refuses more steps than there are
         self.denoiser = SetDenoiser(
             width,
@@ -161,6 +162,7 @@ class Posterior(InterestExtractor):
             n_encoder_heads=2 if width % 2 == 0 else 1,
             dropout=encoder_dropout,
             interacting=self.interacting,
+            heard=heard,
         )
         self.noise = OwnNoise(width)
 
@@ -247,6 +249,10 @@ class Posterior(InterestExtractor):
         whole = self._whole(context)
         log_odds = math.log(self.whole_share / (1 - self.whole_share)) - math.log(whole.shape[1])
         return torch.cat([vectors, whole], 1), F.pad(log_share, (0, whole.shape[1]), value=log_odds)
+
+    def pipeline(self) -> InterestPipeline:
+        """Return the generator on its own, to be saved and loaded as diffusers does; it has the same parameters."""
+        return InterestPipeline(self.denoiser, self.diffusion.scheduler)
 
     def _denoising(self, context: Context, history: Tensor, history_mask: Tensor, target: Tensor) -> Tensor:
         """The denoising loss, a scalar, of targets [B, D] of unit length."""

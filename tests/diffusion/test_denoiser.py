@@ -111,6 +111,19 @@ def settings(denoiser: SetDenoiser) -> dict[str, object]:
     return {name: value for name, value in denoiser.config.items() if not name.startswith("_")}
 
 
+def test_noisy_slots_are_heard_as_loud_as_is_said_also_when_saved(users: Users, tmp_path: Path) -> None:
+    history, mask, slots, t = users
+    torch.manual_seed(0)
+    quiet = of_some_age(SetDenoiser(D, L, 24, D**0.5, heard=0.25))
+    usual = SetDenoiser(D, L, 24, D**0.5)
+    usual.load_state_dict(quiet.state_dict())
+    context = usual.encode(history, mask)
+    torch.testing.assert_close(quiet(slots, t, context), usual(0.25 * slots, t, context))
+    assert not torch.allclose(quiet(slots, t, context), usual(slots, t, context))
+    InterestPipeline(quiet, make_scheduler()).save_pretrained(tmp_path)
+    assert InterestPipeline.from_pretrained(tmp_path).denoiser.heard == 0.25
+
+
 @pytest.fixture
 def pipeline(denoiser: SetDenoiser) -> InterestPipeline:
     return InterestPipeline(denoiser, make_scheduler("v_prediction", 200))

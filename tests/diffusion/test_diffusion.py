@@ -148,21 +148,19 @@ def test_the_gradient_runs_through_the_last_answer_alone(sampler: Sampler) -> No
     torch.testing.assert_close(slope, asked[-1].sum(), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_the_network_hears_of_a_noisy_vector_as_much_as_is_said(guidance: float) -> None:
-    heard = []
+def test_a_guided_answer_asks_once_with_the_history_and_once_without() -> None:
+    asked = []
 
     def denoiser(x_t: torch.Tensor, t: torch.Tensor, context: object) -> torch.Tensor:
-        heard.append(x_t)
+        asked.append(context)
         return x_t
 
-    x_t = torch.randn(3, 2, 4)
-    for share in (1.0, 0.25):
-        answer = Diffusion(make_scheduler(), share).ask(denoiser, SimpleNamespace(null=0), guidance)  # type: ignore[arg-type]
-        answer(x_t, torch.tensor(5))
-        assert len(heard) == (1 if guidance == 1 else 2), "of a guided answer, that to no history besides"
-        while heard:
-            torch.testing.assert_close(heard.pop(), share * x_t)
+    for guidance, expected in ((1.0, ["history"]), (3.0, ["history", "none"]), (0.0, ["none"])):
+        context = SimpleNamespace(null="none")
+        answer = Diffusion(make_scheduler()).ask(denoiser, context, guidance)  # type: ignore[arg-type]
+        answer(torch.randn(3, 2, 4), torch.tensor(5))
+        assert [of if of == "none" else "history" for of in asked] == expected
+        asked.clear()
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:

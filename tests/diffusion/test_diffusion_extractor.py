@@ -201,7 +201,7 @@ def test_a_saved_pipeline_draws_the_samples_that_the_interests_are_made_of(
     generator: type[Posterior], users: Users, tmp_path: Path, start: float
 ) -> None:
     extractor = of_some_age(generator, max_distance=0.0, guidance=1.5, start=start)
-    InterestPipeline(extractor.denoiser, extractor.diffusion.scheduler).save_pretrained(tmp_path)
+    extractor.pipeline().save_pretrained(tmp_path)
     noise = extractor.noise(*users, 8)
     samples = InterestPipeline.from_pretrained(tmp_path)(*users, noise, extractor.sampling)
     latest_first = samples.flip(1) * D**0.5  # as the linkage numbers what it leaves apart
