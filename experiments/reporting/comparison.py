@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.errors import BadInput
 from experiments.reporting.columns import better
-from experiments.reporting.repeats import Repeats
+from experiments.reporting.repeats import Repeats, require_same_users
 
 LEVEL = 0.05
 """A mark is shown where the adjusted p-value is below this."""
@@ -118,11 +117,7 @@ def _differences(arm: Repeats, rival: Repeats, metric: str) -> NDArray[np.float6
     own, theirs = arm.per_user(metric), rival.per_user(metric)
     if own is None or theirs is None:
         return None
-    if not np.array_equal(arm.users, rival.users):
-        raise BadInput(
-            f"arms '{arm.arm}' and '{rival.arm}' on '{arm.dataset}' were tested on different users: a paired "
-            "test needs the same ones; run both with the same split"
-        )
+    require_same_users(arm, rival)
     differences = own - theirs
     defined = differences[np.isfinite(differences)]
     return defined if len(defined) else None

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.reporting.columns import LIVE_K, better, in_percent, percent_above, shown_as
+from experiments.reporting.comparison import N_RESAMPLES
 from experiments.reporting.repeats import Repeats
-from experiments.reporting.resampling import N_RESAMPLES, Resampling, interval
+from experiments.reporting.resampling import Resampling, interval
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 
@@ -79,7 +80,7 @@ class Envelope:
 
 def frontiers(summary: Summary, dataset: str) -> list[Table]:
     """Hold curves against each other over all that the study wants equal; no table where there is nothing to hold."""
-    resampling = Resampling(summary.datasets[dataset][0].users)
+    resampling = Resampling(summary.datasets[dataset][0])
     tables = (_frontier(summary, dataset, equal, curves, resampling) for equal, curves in summary.study.frontiers)
     return [table for table in tables if table is not None]
 

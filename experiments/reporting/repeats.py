@@ -139,6 +139,15 @@ class Repeats:
         return total / len(self.runs)
 
 
+def require_same_users(one: Repeats, other: Repeats) -> None:
+    """Refuse to pair the users of two arms where they are not the same ones."""
+    if not np.array_equal(one.users, other.users):
+        raise BadInput(
+            f"arms '{one.arm}' and '{other.arm}' on '{one.dataset}' were tested on different users: to compare them "
+            "takes the same ones; run both with the same split"
+        )
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """Return the mean; None where a value is missing."""
     found = [np.nan if value is None else float(value) for value in values]

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.errors import BadInput
 from experiments.reporting.columns import stored_as
-from experiments.reporting.repeats import Repeats
+from experiments.reporting.comparison import N_RESAMPLES
+from experiments.reporting.repeats import Repeats, require_same_users
 
-N_RESAMPLES = 1_000
 _SEED = 0
 
 
@@ -22,14 +21,14 @@ class Resampling:
     """Draws of users, the same for all arms of a dataset, and of seeds, the same for all arms with as many.
 
     Args:
-        users: ids of the test users, ascending, [U].
+        arm: any arm of the dataset: whose users are drawn.
     """
 
-    def __init__(self, users: NDArray[np.str_]) -> None:
-        self.users = users
-        rng = np.random.default_rng(_SEED)
-        drawn = rng.integers(0, len(users), (N_RESAMPLES, len(users)))
-        counts = [np.bincount(of_one, minlength=len(users)) for of_one in drawn]
+    def __init__(self, arm: Repeats) -> None:
+        self.arm = arm
+        n_users = len(arm.users)
+        drawn = np.random.default_rng(_SEED).integers(0, n_users, (N_RESAMPLES, n_users))
+        counts = [np.bincount(of_one, minlength=n_users) for of_one in drawn]
         self._times = np.array(counts, np.float32)  # [R, U] how often each is drawn
         self._means: dict[tuple[str, str], NDArray[np.float64] | None] = {}
 
@@ -39,11 +38,7 @@ class Resampling:
         Raises:
             BadInput: the arm was tested on other users.
         """
-        if not np.array_equal(arm.users, self.users):
-            raise BadInput(
-                f"arm '{arm.arm}' on '{arm.dataset}' was tested on other users than the arms it is held against: run "
-                "them with the same split"
-            )
+        require_same_users(arm, self.arm)
         key = arm.arm, metric
         if key not in self._means:
             seeds = [arm.of_seed(stored_as(metric), place) for place in range(len(arm.runs))]

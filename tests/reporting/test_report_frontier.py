@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fabricated_runs import fabricate_run
 
+from baselines.errors import BadInput
 from experiments.reporting.frontier import frontiers
 from experiments.reporting.publish import keep
 from experiments.reporting.repeats import Repeats
@@ -163,6 +164,13 @@ def test_the_interval_is_wider_where_seeds_differ(tmp_path: Path) -> None:
         low, high = (number(value) for value in rows["ours"][7:9])
         widths.append(high - low)
     assert widths[1] > 2 * widths[0]
+
+
+def test_arms_of_other_users_are_refused(tmp_path: Path) -> None:
+    for arm, n_users in (("few", 300), ("many", 300), ("ours", 299)):
+        fabricate_run(tmp_path, arm, n_users=n_users)
+    with pytest.raises(BadInput, match="different users"):
+        against_a_control(tmp_path)
 
 
 def test_a_metric_of_all_users_together_has_no_interval(tmp_path: Path) -> None:
