@@ -167,8 +167,8 @@ def test_the_interval_is_wider_where_seeds_differ(tmp_path: Path) -> None:
 
 
 def test_arms_of_other_users_are_refused(tmp_path: Path) -> None:
-    for arm, n_users in (("few", 300), ("many", 300), ("ours", 299)):
-        fabricate_run(tmp_path, arm, n_users=n_users)
+    for arm, quality, n_users in (("few", 0.4, 300), ("many", 0.5, 300), ("ours", 0.3, 299)):
+        fabricate_run(tmp_path, arm, quality=quality, n_users=n_users)
     with pytest.raises(BadInput, match="different users"):
         against_a_control(tmp_path)
 
