@@ -1,10 +1,12 @@
 """Is a difference more than the luck of who was in the test set?
 
-U users (pairs), R random repetitions, M metrics or distinct values. Randomness is an argument; the same generator gives
-the same numbers.
+U users (pairs), S seeds, R random repetitions, M metrics. The same values give the same numbers, whatever was drawn
+before.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -16,8 +18,6 @@ _CELLS = 1 << 21
 """Random numbers that the bootstrap holds at once: bounds its memory to some 32 MiB, whatever U and R."""
 
 _SIGNS = 1.0 - 2.0 * ((np.arange(256) >> np.arange(8)[:, None]) & 1)  # [8, 256]: the bits of each byte as signs
-_FEW = 32
-"""How many draws of a user cost as much as one draw of how often a value comes up."""
 
 
 def sign_flip_test(differences: NDArray[np.float64], n_permutations: int, rng: Generator) -> float:
@@ -61,40 +61,56 @@ def sign_flip_test(differences: NDArray[np.float64], n_permutations: int, rng: G
     return (1 + int((np.abs(sums) >= observed).sum())) / (1 + n_permutations)
 
 
-def bootstrap_interval(
-    values: NDArray[np.float64], n_resamples: int, rng: Generator, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean over users (Efron 1979).
+def resampled_means(values: NDArray[np.float64], n_resamples: int) -> NDArray[np.float64]:
+    """Return the mean of a metric over users and seeds that are drawn with replacement (bootstrap, Efron 1979).
+
+    Which are drawn depends on U, S and R alone. So two arms on the same users are resampled alike, and the differences
+    of their means are of pairs.
 
     Args:
-        values: [U] a metric, or a paired difference of one; NaN is dropped.
-        n_resamples: resamples of the users, with replacement.
-        rng: draws them.
-        level: of confidence, in (0, 1).
+        values: [U, S] of U users with S seeds; NaN where undefined.
+        n_resamples: R.
 
     Returns:
-        The bounds (low, high); NaN where no value is left.
+        [R]; NaN where a resample has no value.
 
     Raises:
-        BadInput: `n_resamples` below 1 or a level outside (0, 1).
+        BadInput: R below 1.
 
-    >>> bootstrap_interval(np.array([0.5, 0.5, np.nan]), 100, np.random.default_rng(0))
-    (0.5, 0.5)
+    >>> resampled_means(np.array([[0.5], [0.5], [np.nan]]), 3)
+    array([0.5, 0.5, 0.5])
     """
-    if n_resamples < 1 or not 0 < level < 1:
-        raise BadInput(f"n_resamples must be at least 1 and level in (0, 1), got {n_resamples} and {level}")
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return np.nan, np.nan
-    distinct, counts = np.unique(values, return_counts=True)
-    if _FEW * len(distinct) < len(values):  # hits and shares of few targets: draw how often each value comes up
-        drawn = rng.multinomial(len(values), counts / len(values), n_resamples)  # [R, M]
-        means = drawn @ distinct / len(values)
-    else:
-        means = np.empty(n_resamples)
-        for start in range(0, n_resamples, step := max(1, _CELLS // len(values))):
-            rows = min(step, n_resamples - start)
-            means[start : start + rows] = values[rng.integers(0, len(values), (rows, len(values)))].mean(-1)
+    if n_resamples < 1:
+        raise BadInput(f"n_resamples must be at least 1, got {n_resamples}")
+    U, S = values.shape
+    times, defined = _times_drawn(U, n_resamples), np.isfinite(values)
+    known, means = np.where(defined, values, 0.0), np.empty((n_resamples, S))
+    for start in range(0, n_resamples, step := max(1, _CELLS // max(U, 1))):
+        drawn = times[start : start + step].astype(np.float64)  # [rows, U]
+        with np.errstate(invalid="ignore"):
+            means[start : start + step] = (drawn @ known) / (drawn @ defined)
+    seeds = np.random.default_rng([U, S]).integers(0, S, (n_resamples, S))
+    return np.asarray(np.take_along_axis(means, seeds, 1).mean(1))
+
+
+@lru_cache(maxsize=4)
+def _times_drawn(n_users: int, n_resamples: int) -> NDArray[np.uint8]:
+    """How often each resample draws each user, [R, U]."""
+    rng = np.random.default_rng(n_users)
+    times = np.empty((n_resamples, n_users), np.uint8)
+    for row in times:
+        row[:] = np.bincount(rng.integers(0, n_users, n_users), minlength=n_users)
+    return times
+
+
+def percentile_interval(means: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Return the bounds (low, high) between which a share `level` of resampled values [R] lies.
+
+    Raises:
+        BadInput: a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise BadInput(f"level must be in (0, 1), got {level}")
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

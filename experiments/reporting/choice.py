@@ -67,8 +67,8 @@ def against_chosen(summary: Summary, dataset: str) -> Table | None:
     columns = ["metric", "of", "chosen", "on validation", "on test", "own arm", "own arm on test"]
     title = (
         f"What validation chooses on {dataset}, and the study's own arms against it on test; a 95 % interval over "
-        "users and the standard deviation over seeds, in percent of what is chosen; p of the paired test over users, "
-        "Holm-adjusted over the rows of a metric; a metric of all users together has none"
+        "users and seeds, and the standard deviation over seeds, in percent of what is chosen; p of the paired test "
+        "over users, Holm-adjusted over the rows of a metric; a metric of all users together has none"
     )
     return Table([*columns, *DIFFERENCE], rows, title, DIFFERENCE)
 

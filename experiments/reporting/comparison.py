@@ -24,9 +24,6 @@ N_DEVIATIONS = 2
 N_PERMUTATIONS = 10_000
 """Sign flips of a test: the smallest p-value is 1 / 10,001, which Holm over 500 comparisons keeps below LEVEL."""
 
-N_RESAMPLES = 1_000
-"""Resamples of the users for the bootstrap interval of a difference."""
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -36,7 +33,7 @@ class Comparison:
         dataset, arm, against, metric: what is compared.
         n_users: the users for whom the metric is defined.
         difference: mean over these users of arm minus against.
-        low, high: 95 % bootstrap interval of the difference, over users.
+        low, high: 95 % bootstrap interval of the difference, over users and seeds.
         over_seeds: standard deviation over seeds of the difference; of arms with the same seeds, paired by seed. 0
             where neither arm has several.
         p: of the two-sided paired sign-flip test.
@@ -89,14 +86,16 @@ def best_against_second(arms: Sequence[Repeats], metrics: Sequence[str]) -> list
 
 
 def _compare(first: Repeats, second: Repeats, metric: str) -> Comparison | None:
-    from experiments.evaluation.significance import bootstrap_interval, sign_flip_test
+    from experiments.evaluation.significance import percentile_interval, sign_flip_test
 
     differences = _differences(first, second, metric)
     if differences is None:
         return None
-    rng = _generator(first.dataset, first.arm, second.arm, metric)
-    p = sign_flip_test(differences, N_PERMUTATIONS, rng)
-    low, high = bootstrap_interval(differences, N_RESAMPLES, rng)
+    p = sign_flip_test(differences, N_PERMUTATIONS, _generator(first.dataset, first.arm, second.arm, metric))
+    own, theirs = first.resampled(metric), second.resampled(metric)
+    assert own is not None
+    assert theirs is not None, "what has differences has values"
+    low, high = percentile_interval(own - theirs)
     return Comparison(
         dataset=first.dataset,
         arm=first.arm,

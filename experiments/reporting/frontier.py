@@ -14,10 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.reporting.columns import LIVE_K, better, in_percent, percent_above, shown_as
-from experiments.reporting.comparison import N_RESAMPLES
-from experiments.reporting.repeats import Repeats
-from experiments.reporting.resampling import Resampling, interval
+from experiments.reporting.columns import LIVE_K, better, in_percent, percent_above, shown_as, stored_as
+from experiments.reporting.repeats import N_RESAMPLES, Repeats, require_same_users
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
 
@@ -80,21 +78,18 @@ class Envelope:
 
 def frontiers(summary: Summary, dataset: str) -> list[Table]:
     """Hold curves against each other over all that the study wants equal; no table where there is nothing to hold."""
-    resampling = Resampling(summary.datasets[dataset][0])
-    tables = (_frontier(summary, dataset, equal, curves, resampling) for equal, curves in summary.study.frontiers)
+    tables = (_frontier(summary, dataset, equal, curves) for equal, curves in summary.study.frontiers)
     return [table for table in tables if table is not None]
 
 
-def _frontier(
-    summary: Summary, dataset: str, equal: str, named: Mapping[str, Sequence[str]], resampling: Resampling
-) -> Table | None:
+def _frontier(summary: Summary, dataset: str, equal: str, named: Mapping[str, Sequence[str]]) -> Table | None:
     """Hold each arm of the first curve against every other curve."""
     over = shown_as(equal)
     (first, ours), *others = ((name, summary.arms_of(dataset, arms)) for name, arms in named.items())
     rows: list[list[object]] = []
     for name, theirs in others:
         for metric in (metric for metric in summary.judged_upwards if metric != over):
-            curve = _Curve.of(theirs, over, metric, resampling)
+            curve = _Curve.of(theirs, over, metric)
             if curve is not None:
                 rows += [[arm.arm, name, *row] for arm in ours if (row := curve.against(arm))]
     if not rows:
@@ -125,17 +120,17 @@ class _Curve:
         over: what is equal; metric: what is compared.
         measured: of the arms' means.
         resampled: of their resampled means; None for a metric without values per user.
-        resampling: the draws.
+        users: whose users they were tested on.
     """
 
     over: str
     metric: str
     measured: Envelope
     resampled: Envelope | None
-    resampling: Resampling
+    users: Repeats
 
     @classmethod
-    def of(cls, arms: Sequence[Repeats], over: str, metric: str, resampling: Resampling) -> _Curve | None:
+    def of(cls, arms: Sequence[Repeats], over: str, metric: str) -> _Curve | None:
         """Make it of the arms that have a place and a value; None of less than two."""
         arms = [arm for arm in arms if None not in (arm.mean(over), arm.mean(metric))]
         if len(arms) < 2:
@@ -143,27 +138,32 @@ class _Curve:
         sign = _sign(over)
         places, values = ([[arm.mean(name) for arm in arms]] for name in (over, metric))
         measured = Envelope.of(sign * np.array(places, np.float64), np.array(values, np.float64))
-        drawn = [resampling.means(arm, metric) for arm in arms]
+        for arm in arms[1:]:
+            require_same_users(arms[0], arm)
+        drawn = [arm.resampled(metric) for arm in arms]
         known = [values for values in drawn if values is not None]
         resampled = None
         if len(known) == len(arms):
-            costs = [sign * _places(arm, over, resampling) for arm in arms]
+            costs = [sign * _places(arm, over) for arm in arms]
             resampled = Envelope.of(np.stack(costs, 1), np.stack(known, 1))
-        return cls(over, metric, measured, resampled, resampling)
+        return cls(over, metric, measured, resampled, arms[0])
 
     def against(self, arm: Repeats) -> list[object] | None:
         """Hold an arm against the curve: the row of the table; None where the arm has no place or no value."""
         place, own = arm.mean(self.over), arm.mean(self.metric)
         if place is None or own is None:
             return None
+        from experiments.evaluation.significance import percentile_interval
+
         cost, there = _sign(self.over) * place, None
         within: Sequence[float | None] = (None, None)
         if self.measured.cost[0, 0] <= cost:
             there = round(float(self.measured.at(np.array([cost]))[0]), 12)
-            values = self.resampling.means(arm, self.metric)
+            require_same_users(arm, self.users)
+            values = arm.resampled(self.metric)
             if self.resampled is not None and values is not None:
-                costs = _sign(self.over) * _places(arm, self.over, self.resampling)
-                within = interval(values - self.resampled.at(costs))
+                costs = _sign(self.over) * _places(arm, self.over)
+                within = percentile_interval(values - self.resampled.at(costs))
         row: list[object] = [self.metric, place, own, there, percent_above(own, there), *in_percent(there, *within)]
         if self.over == LIVE_K:
             fewest = self.measured.cheapest(own)
@@ -176,7 +176,7 @@ def _sign(over: str) -> float:
     return -float(better(over)) or 1.0
 
 
-def _places(arm: Repeats, over: str, resampling: Resampling) -> Values:
+def _places(arm: Repeats, over: str) -> Values:
     """An arm's place in every resample, [R]: as measured, where it has no value per user."""
-    drawn = resampling.means(arm, over)
+    drawn = arm.resampled(stored_as(over))
     return np.full(N_RESAMPLES, arm.mean(over), np.float64) if drawn is None else drawn

@@ -45,7 +45,8 @@ def operating_points(summary: Summary, dataset: str) -> Table | None:
     title = (
         f"Where validation would serve on {dataset}: of each curve, among the points with at least {KEPT:.0%} of "
         f"{reference.arm}'s {CHOSEN_BY} there, the one with the highest {by}; and that point against {reference.arm} "
-        "on test, in percent, with a 95 % interval over users, the standard deviation over seeds and Holm-adjusted p"
+        "on test, in percent, with a 95 % interval over users and seeds, the standard deviation over seeds and "
+        "Holm-adjusted p"
     )
     columns = ["metric", "curve", "point", f"{by} on validation", "on test", f"{reference.arm} on test", *DIFFERENCE]
     return Table(columns, rows, title, DIFFERENCE)

@@ -21,6 +21,8 @@ from experiments.registry import METHODS
 from experiments.reporting import columns
 from experiments.reporting.runs import Run
 
+N_RESAMPLES = 1_000
+
 
 @dataclass(frozen=True)
 class Repeats:
@@ -111,6 +113,24 @@ class Repeats:
         """A metric of each of `users` with the seed in that place, [U] float64; None where it has no value per user."""
         values = self.runs[seed].per_user(metric)
         return None if values is None else values[self._orders[seed]]
+
+    def resampled(self, metric: str) -> NDArray[np.float64] | None:
+        """The mean of a metric in `N_RESAMPLES` resamples of users and seeds; None for a metric of the whole corpus.
+
+        Arms with the same users and as many seeds are resampled alike.
+        """
+        from experiments.evaluation.significance import resampled_means
+
+        if metric not in self._resampled:
+            seeds = [self.of_seed(metric, place) for place in range(len(self.runs))]
+            known = [values for values in seeds if values is not None]
+            complete = len(known) == len(seeds)
+            self._resampled[metric] = resampled_means(np.stack(known, 1), N_RESAMPLES) if complete else None
+        return self._resampled[metric]
+
+    @cached_property
+    def _resampled(self) -> dict[str, NDArray[np.float64] | None]:
+        return {}
 
     @cached_property
     def _averages(self) -> dict[str, NDArray[np.float64] | None]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from baselines.errors import BadInput
 from experiments.evaluation import significance
-from experiments.evaluation.significance import bootstrap_interval, holm, sign_flip_test
+from experiments.evaluation.significance import holm, percentile_interval, resampled_means, sign_flip_test
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=0, max_size=8)
 
@@ -82,20 +82,45 @@ def test_memory_chunks_do_not_change_the_exact_test(monkeypatch: pytest.MonkeyPa
     assert sign_flip_test(d, 10_000, rng()) == whole
 
 
-def test_the_interval_agrees_with_scipy() -> None:
-    values = rng(9).exponential(size=300)
-    known = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=rng(10))
-    low, high = bootstrap_interval(np.append(values, np.nan), 20_000, rng(11))
-    width = high - low
-    assert abs(low - known.confidence_interval.low) < 0.03 * width
-    assert abs(high - known.confidence_interval.high) < 0.03 * width
+@pytest.mark.parametrize("kind", ["skewed", "of few values"])
+def test_the_interval_over_users_agrees_with_scipy(kind: str) -> None:
+    values = rng(9).exponential(size=300) if kind == "skewed" else rng(9).integers(0, 3, 3000) / 2
+    known = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", vectorized=True, batch=500, rng=rng(10)
+    ).confidence_interval
+    low, high = percentile_interval(resampled_means(np.append(values, np.nan)[:, None], 20_000))
+    assert (low, high) == pytest.approx(known, abs=0.04 * (high - low))
+
+
+def test_seeds_are_drawn_as_well_as_users() -> None:
+    """Of users who are all alike what is left is the luck of the seeds, drawn S at a time."""
+    of_seeds = rng(3).normal(size=5)
+    found = resampled_means(np.tile(of_seeds, (40, 1)), 20_000)
+    assert found.mean() == pytest.approx(of_seeds.mean(), abs=0.02)
+    assert found.std() == pytest.approx(of_seeds.std() / 5**0.5, rel=0.03)
+
+
+def test_arms_with_the_same_users_and_seeds_are_resampled_alike() -> None:
+    one = rng(4).normal(size=(50, 3))
+    np.testing.assert_allclose(resampled_means(one + 0.25, 500) - resampled_means(one, 500), 0.25)
+    users = rng(5).normal(size=(50, 1))
+    assert np.ptp(resampled_means(users + one, 500) - resampled_means(one, 500) - resampled_means(users, 500)) < 1e-9
+
+
+def test_memory_chunks_do_not_change_the_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = rng(6).normal(size=(30, 2))
+    whole = resampled_means(values, 200)
+    monkeypatch.setattr(significance, "_CELLS", 100)
+    np.testing.assert_allclose(resampled_means(values, 200), whole)
 
 
 def test_a_higher_level_gives_a_wider_interval() -> None:
-    values = rng(12).normal(size=100)
-    low, high = bootstrap_interval(values, 2_000, rng(), level=0.99)
-    inner_low, inner_high = bootstrap_interval(values, 2_000, rng(), level=0.8)
+    means = rng(12).normal(size=2_000)
+    low, high = percentile_interval(means, level=0.99)
+    inner_low, inner_high = percentile_interval(means, level=0.8)
     assert low < inner_low < inner_high < high
+    with pytest.raises(BadInput, match="level"):
+        percentile_interval(means, level=1.0)
 
 
 @settings(max_examples=50, deadline=None)
@@ -123,13 +148,4 @@ def test_no_repetitions_are_refused(n: int) -> None:
     with pytest.raises(BadInput, match="n_permutations"):
         sign_flip_test(np.ones(3), n, rng())
     with pytest.raises(BadInput, match="n_resamples"):
-        bootstrap_interval(np.ones(3), n, rng())
-
-
-def test_many_users_of_few_values_have_the_interval_of_scipy() -> None:
-    for values in (rng(9).integers(0, 3, 3000) / 2, rng(9).random(400)):  # by value, and by user
-        low, high = bootstrap_interval(values, 20_000, rng(10))
-        known = scipy.stats.bootstrap(
-            (values,), np.mean, n_resamples=20_000, method="percentile", vectorized=True, batch=500, rng=rng(11)
-        ).confidence_interval
-        assert (low, high) == pytest.approx(known, abs=0.04 * (high - low))
+        resampled_means(np.ones((3, 1)), n)
