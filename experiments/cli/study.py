@@ -78,9 +78,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _methods(study: StudyDefinition, cells: Sequence[Cell]) -> list[tuple[str, str]]:
-    """Return (arm, method) for each method whose settings an arm starts from: its own, and the one it is like."""
-    own = dict.fromkeys((cell.arm, cell.config.method) for cell in cells)
-    return [*own, *((arm, study.like[arm]) for arm, _ in own if arm in study.like)]
+    """Return (arm, method) for each method whose settings an arm starts from."""
+    arms = dict.fromkeys(cell.arm for cell in cells)
+    return [(arm, method) for arm in arms for method in dict.fromkeys(study.starts_from(arm)) if method]
 
 
 def _tuned_arms(

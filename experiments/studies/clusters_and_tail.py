@@ -18,7 +18,7 @@ on a log of the size of Amazon Beauty; arms that differ in serving share a train
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import IN_CONTEXT, settings_of_adaptive, sharp, sharper
+from experiments.studies.like_adaptive import IN_CONTEXT, brief, sharp, sharper
 
 _ONE, _RULE, _PRESET, _ATTENTION = "one_cluster", "adaptive", "four_and_whole", "attention_in_context"
 _ONE_SEQUENCE, _RULE_SEQUENCE = "one_cluster_sequence", "adaptive_sequence"
@@ -72,6 +72,7 @@ STUDY = StudyDefinition(
     own=(_RULE, _RULE_SEQUENCE),
     points={name: tuple(arm for one in both for arm in _CURVES[one]) for name, both in _EITHER.items()},
     points_by="recall@50:tail80",
-    common=settings_of_adaptive(),
+    alike="adaptive",
+    common=brief(),
     references=("item_knn",),
 )

@@ -42,6 +42,8 @@ class StudyDefinition(Study):
         like: arm -> the method whose settings it shares, but for the model's and what its own method presupposes: with
             `--tuned`, those that were found for that method, else its defaults. What is left of a difference to that
             method is the model.
+        alike: the method whose settings all arms but the references share in that way, their models being what the
+            study says and nothing that was found for them; `common` is above these.
     """
 
     columns: Sequence[str] = COLUMNS
@@ -49,6 +51,14 @@ class StudyDefinition(Study):
     common: Mapping[str, Any] = field(default_factory=dict)
     references: Sequence[str] = ()
     like: Mapping[str, str] = field(default_factory=dict)
+    alike: str | None = None
+
+    def starts_from(self, arm: str) -> tuple[str, str | None]:
+        """Return the method whose settings, found for it or default, an arm starts from, and that of its model's."""
+        own = str(self.arms[arm]["method"])
+        if arm in self.like:
+            return self.like[arm], own
+        return (own, own) if self.alike is None or arm in self.references else (self.alike, None)
 
     @property
     def told(self) -> dict[str, Any]:

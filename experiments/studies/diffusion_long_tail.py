@@ -21,11 +21,12 @@ position. The frontier tells tail accuracy and tail coverage at equal recall. Wh
 (`recall@50:novel`) tells whether a gain is more than what they had. Arms that differ in serving alone share a training.
 Beyond the curves: does quality depend on the number of steps (it should not: 4 within 1 % of 50), or of samples?
 
-The settings of training are those of `adaptive`, the same for all trained arms and logs; the latest 20 behaviours are
-read. The curves are as sparse as they are because every arm more makes each of the tests over users stricter (Holm).
+The settings of training are those of `adaptive`, with `--tuned` what its search found on the log, the same for all
+trained arms; the latest 20 behaviours are read. The curves are as sparse as they are because every arm more makes each
+of the tests over users stricter (Holm).
 
-Command: `adaptive-mi study diffusion_long_tail --data D --seeds 3`. Cost: on amazon-beauty 40 CPU minutes a seed, of
-which 20 are the trainings; what generates takes two to four minutes each.
+Command: `adaptive-mi study diffusion_long_tail --data D --tuned --seeds 3`. Cost: on amazon-beauty 40 CPU minutes a
+seed, of which 20 are the trainings; what generates takes two to four minutes each.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ from typing import Any
 
 from experiments.settings import nest
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, brief
 
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease")
 _TWIN = {"model": {"ranked": "whole", "whole_share": 1.0, "contrast": 1.0}, "loss": {"weights": {"denoising": 0.0}}}
@@ -244,6 +245,7 @@ STUDY = StudyDefinition(
     own=("beside", "posterior", "set"),
     points={name: tuple(_CURVES[name]) for name in ("beside share", *_AGAINST)},
     points_by=_TAIL[0],
-    common=settings_of_adaptive(),
+    alike="adaptive",
+    common=brief(),
     references=_REFERENCES,
 )

@@ -33,10 +33,11 @@ are learned by Gumbel noise or by entmax (expected to close: training rewards K 
 of: DBSCAN with one near neighbour, HDBSCAN with each noise rule, with persistence in the weights, contextual vectors in
 the clusters, and a share of the whole history that is each user's own (`cohesion`).
 
-The settings of training are those of the method, the same for all arms and logs but the references, near what tuning
-found for MIND and ComiRec-DR on Amazon Beauty; K and the rule are what is compared. The latest 20 behaviours are read.
+The settings of training are those of `adaptive`, the same for all arms but the references, with `--tuned` what its
+search found on the log (on Amazon Beauty and MovieLens its defaults); K and the rule are what is compared. The latest
+20 behaviours are read.
 
-Command: `adaptive-mi study fixed_vs_adaptive_k --data D --seeds 3`. Cost: half of the arms took
+Command: `adaptive-mi study fixed_vs_adaptive_k --data D --tuned --seeds 3`. Cost: half of the arms took
 25 CPU minutes a seed on amazon-beauty.
 """
 
@@ -44,7 +45,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, READ, settings_of_adaptive, sharp, sharper
+from experiments.studies.like_adaptive import IN_CONTEXT, ONE_TRANSFORMER, READ, brief, sharp, sharper
 
 _PRESET = (1, 2, 4, 6, 8, 16)
 _PUBLISHED = ("mind", "comirec_dr", "comirec_sa", "remi")
@@ -245,6 +246,7 @@ STUDY = StudyDefinition(
         **{name: tuple(f"{name}_k{k}" for k in _PRESET) for name in _PUBLISHED},
     },
     own=("adaptive", _EITHER_RULE),
-    common=settings_of_adaptive(),
+    alike="adaptive",
+    common=brief(),
     references=_REFERENCES,
 )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.registry import METHODS
 from experiments.settings import nest
 from experiments.training.config import HORIZON
 
@@ -36,6 +35,6 @@ def sharp(name: str) -> str:
     return f"{name}_sharp"
 
 
-def settings_of_adaptive(max_history: int = READ, max_steps: int = HORIZON) -> dict[str, Any]:
-    """Return the settings of `adaptive` for all arms, nested: item table, loss, repeats, step size."""
-    return nest({**METHODS["adaptive"].settings, "scoring.max_history": max_history, "training.max_steps": max_steps})
+def brief(max_history: int = READ, max_steps: int = HORIZON) -> dict[str, Any]:
+    """Return what the studies that are alike `adaptive` fix of its settings, nested: how much is read, how long."""
+    return nest({"scoring.max_history": max_history, "training.max_steps": max_steps})

@@ -21,7 +21,7 @@ and the report tells, for each, the gain over the preset K that is best on valid
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import settings_of_adaptive
+from experiments.studies.like_adaptive import brief
 
 _PRESET = tuple(range(1, 9))
 
@@ -47,5 +47,6 @@ STUDY = StudyDefinition(
     x="preset K",
     curves={"preset K": {f"fixed_k{k}": k for k in _PRESET}},
     plots=(("recall@50", "live_k"),),
-    common=settings_of_adaptive(max_history=50, max_steps=1000),
+    alike="adaptive",
+    common=brief(max_history=50, max_steps=1000),
 )

@@ -2,7 +2,8 @@
 
 Open question 5.2 of Li et al. (arXiv 2506.15284): capsules route in rounds, each of which reads the history again. All
 arms but the references have the same start of the item table, loss, negatives, similarity, bonus for items of the
-history and settings of training; what differs is how behaviours come to interests. Rounds: `comirec_dr` (3), with 1
+history and settings of training, those of `adaptive`, with `--tuned` what its search found on the log; what differs is
+how behaviours come to interests. Rounds: `comirec_dr` (3), with 1
 (every interest pools the same behaviours alike) and 2, and `mind`. Without routing: `comirec_sa`, `mean_pooling`. One
 sparse pass, where K bounds the interests and behaviours choose: `top2_of_32`, `sparsemax`, `entmax15`, `codebook`.
 What could kill the claim, each differing in one thing from the arm it is named after:
@@ -19,14 +20,14 @@ ones, worth the same to all? `*_in_context` are the arms they are named after, w
 Fine grain is `assignment_ari`, the recovery of planted interests, which synthetic data alone have; it is to be at least
 `comirec_dr`'s. Steps are timed in the report's table of costs, and extractors alone by `adaptive-mi bench routing`.
 
-Command: `adaptive-mi study routing --data D --seeds 3`, D a log or `synthetic`. Cost: 13 CPU minutes a seed on
-amazon-beauty.
+Command: `adaptive-mi study routing --data D --seeds 3`, D a log or `synthetic`; a log with `--tuned`. Cost: 13 CPU
+minutes a seed on amazon-beauty.
 """
 
 from typing import Any
 
 from experiments.studies.definition import StudyDefinition
-from experiments.studies.like_adaptive import IN_CONTEXT, settings_of_adaptive
+from experiments.studies.like_adaptive import IN_CONTEXT, brief
 
 
 def _iterated(n_rounds: int) -> dict[str, Any]:
@@ -89,6 +90,7 @@ STUDY = StudyDefinition(
         "with the step": tuple(f"{name}_in_context" for name in _MOVED),
     },
     plots=(("recall@50", "live_k"), ("recall@50:tail80", "live_k"), ("assignment_ari", "recall@50")),
-    common=settings_of_adaptive(),
+    alike="adaptive",
+    common=brief(),
     references=_REFERENCES,
 )

@@ -92,7 +92,7 @@ def plan(
     runs = {}
     for arm, settings in chosen.items():
         method, is_reference = str(settings["method"]), arm in study.references
-        start = _start(method, study.like.get(arm), (tuned or of_references) if is_reference else tuned, every)
+        start = _start(method, study.starts_from(arm), (tuned or of_references) if is_reference else tuned, every)
         shared = wanted if is_reference else common | wanted
         given = {key: value for key, value in shared.items() if key in known[arm]}
         stochastic = find_method(method).kind == "extractor"
@@ -101,16 +101,26 @@ def plan(
 
 
 def _start(
-    method: str, like: str | None, tuned: Callable[[str], Mapping[str, Any]] | None, keys: Collection[str]
+    method: str,
+    starts_from: tuple[str, str | None],
+    tuned: Callable[[str], Mapping[str, Any]] | None,
+    keys: Collection[str],
 ) -> dict[str, Any]:
-    """The settings of an arm before the study decides any, by dotted key; what its method presupposes it keeps."""
-    own = flatten(tuned(method), keys) if tuned else {}
-    if like is None:
-        return own
-    shared = {**find_method(like).settings, **(flatten(tuned(like), keys) if tuned else {})}
-    of_model = {key: value for key, value in own.items() if key.startswith("model.")}
-    of_others = {key: value for key, value in shared.items() if key != "method" and not key.startswith("model.")}
-    return {**of_others, **find_method(method).settings, **of_model}
+    """The settings of an arm before the study decides any, by dotted key; see `StudyDefinition.starts_from`.
+
+    Where they are another method's, it keeps what its own presupposes beyond that one's.
+    """
+    of_settings, of_model = starts_from
+    found = {name: flatten(tuned(name), keys) if tuned else {} for name in starts_from if name}
+    if of_settings == of_model:
+        return found[method]
+    presupposed, own = find_method(of_settings).settings, find_method(method).settings
+    of_its_own = {key: value for key, value in own.items() if key not in presupposed}
+    shared = {**presupposed, **found[of_settings], **of_its_own}
+    return {
+        **{key: value for key, value in shared.items() if key != "method" and not key.startswith("model.")},
+        **{key: value for key, value in found.get(of_model or "", {}).items() if key.startswith("model.")},
+    }
 
 
 def run_study(

@@ -183,6 +183,19 @@ def test_an_arm_that_is_like_another_method_keeps_what_its_own_presupposes() -> 
     assert remi.loss.hardness > 0
 
 
+@pytest.mark.parametrize("name", ["fixed_vs_adaptive_k", "routing", "diffusion_long_tail"])
+def test_arms_that_are_alike_share_what_was_found_for_one_method_and_no_model(name: str) -> None:
+    by_hand = {"training": {"learning_rate": 0.25, "max_steps": 9}, "scoring": {"temperature": 0.3}}
+    wanted, study = {"adaptive": {**by_hand, "model": {"max_distance": 0.9}}}, find_study(name)
+    arms = [arm for arm in study.arms if not {*study.references} & {arm} and "sharp" not in arm][:20]
+    for at_defaults, cell in zip(plan(study, 1, [], None, arms), plan(study, 1, [], wanted.get, arms), strict=True):
+        before, found = at_defaults.config, cell.config
+        assert (found.training.learning_rate, found.scoring.temperature) == (0.25, 0.3)
+        assert found.training.max_steps == before.training.max_steps != 9, "which the study fixes"
+        assert found.model == before.model
+        assert found.loss == before.loss
+
+
 def test_references_have_tuned_settings_where_there_are_some_and_none_of_the_common_ones() -> None:
     study, arms = find_study("fixed_vs_adaptive_k"), ("sasrec", "mind_k4")
     at_defaults, arm = (cell.config for cell in plan(study, 1, [], None, arms))
