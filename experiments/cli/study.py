@@ -40,7 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="keep finished runs, go on with an unfinished one")
     parser.add_argument(
         "--tuned", action="store_true",
-        help="start every arm from its method's tuned settings; without --arms, those that have none are left out",
+        help="start every arm from its method's tuned settings, or from those of the one method that the study's arms "
+        "share settings of; without --arms, those that have none are left out",
     )  # fmt: skip
     parser.add_argument("--tuned-dir", help="with --tuned: where these lie (default: the package's own folder)")
     add_format(parser)
