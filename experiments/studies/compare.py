@@ -49,6 +49,10 @@ STUDY = StudyDefinition(
         "published, by their own searches": _PUBLISHED,
         "published, with the step": (_WITH_STEP,),
         "one cluster, with the step": ("adaptive_k1",),
+        "one vector": (
+            *("mean_pooling", "gru4rec", "sasrec", "mean_pooling_repeats", "sasrec_repeats"),
+            *("mean_pooling_as_adaptive", "sasrec_as_adaptive"),
+        ),
     },
     own=("adaptive", "adaptive_sequence"),
     like=dict.fromkeys((*_AS_ADAPTIVE, _WITH_STEP), "adaptive"),
