@@ -55,7 +55,7 @@ def test_a_finished_method_with_interests_can_be_reranked_by_its_vectors(command
 
 def test_recommendations_can_be_reranked(command: Command, finished: Runs) -> None:
     ask = ["recommend", finished("item_knn"), "--user=1", "--n=20", "--format=json"]
-    plain, varied = (json.loads(command(*ask, *flags).out)[1]["rows"] for flags in ([], VARIED))
+    plain, varied = (json.loads(command(*ask, *flags).out)[-1]["rows"] for flags in ([], VARIED))
     assert len({row["categories"] for row in varied}) >= len({row["categories"] for row in plain})
     assert [row["item"] for row in varied] != [row["item"] for row in plain]
 

@@ -46,7 +46,7 @@ def test_a_run_serves_as_a_finished_run_can_be_asked_to_and_is_trained_as_withou
 
 def test_a_recommendation_is_served_otherwise_too(command: Command, finished: Runs) -> None:
     ask = ["recommend", finished("comirec_sa"), "--user=1", "--n=20", "--format=json"]
-    plain, moved = (json.loads(command(*ask, *flags).out)[1]["rows"] for flags in ([], ["--serving.jitter=3"]))
+    plain, moved = (json.loads(command(*ask, *flags).out)[-1]["rows"] for flags in ([], ["--serving.jitter=3"]))
     assert [row["item"] for row in moved] != [row["item"] for row in plain]
 
 
