@@ -79,7 +79,7 @@ def _interests_table(finished: FinishedRun, interests: Interests, read: NDArray[
     assert isinstance(finished.method, Recommender)
     dataset = finished.bench.dataset
     vectors = finished.method.item_vectors().detach()
-    return interests_table(interests, read, vectors, dataset.metadata, dataset.log.item_ids.astype(str).tolist())
+    return interests_table(interests, read, vectors, dataset.metadata, dataset.log.item_ids)
 
 
 def _ranking_table(finished: FinishedRun, answer: Answer, history: NDArray[np.int32]) -> Table:

@@ -10,7 +10,8 @@ LIVE_K = "live K"
 """The column of the mean number of live interests, and so of a user's vectors and of a request's nearest-neighbour
 queries: a diagnostic, read from the interests and better neither way."""
 
-_LIVE_K = "live_k"  # in studies and in runs
+LIVE_K_OF_USERS = "live_k"
+"""The name that it has in studies, and as a metric by user in runs."""
 
 DEFAULT = (
     "recall@20", "recall@50", "ndcg@20", "recall@20:novel", "recall@50:tail80", "coverage@50", LIVE_K,
@@ -60,12 +61,12 @@ def in_percent(reference: float | None, *parts: float | None) -> list[float | No
 
 def shown_as(metric: str) -> str:
     """Return the name under which a study's metric stands in tables and plots."""
-    return LIVE_K if metric == _LIVE_K else metric
+    return LIVE_K if metric == LIVE_K_OF_USERS else metric
 
 
 def stored_as(metric: str) -> str:
     """Return the name under which a shown metric has its values per user."""
-    return _LIVE_K if metric == LIVE_K else metric
+    return LIVE_K_OF_USERS if metric == LIVE_K else metric
 
 
 def choose(wanted: Sequence[str], known: Collection[str]) -> list[str]:

@@ -16,13 +16,12 @@ from experiments.reporting import tables
 from experiments.reporting.answers import answers, table_with_verdicts
 from experiments.reporting.benchmarks import benchmarks
 from experiments.reporting.choice import CHOSEN_BY, against_chosen
-from experiments.reporting.columns import definitions_of
+from experiments.reporting.columns import LIVE_K_OF_USERS, definitions_of
 from experiments.reporting.operating_points import operating_points
 from experiments.reporting.per_user import PerUser, write_compact
 from experiments.reporting.readme import update_readme
 from experiments.reporting.report import Report, write_report
 from experiments.reporting.runs import Run, load_runs
-from experiments.reporting.stability import LIVE_K
 from experiments.reporting.study import Study
 from experiments.reporting.summary import Summary
 from experiments.reporting.table import Table
@@ -130,7 +129,7 @@ def _copy(run: Run, target: Path, metrics: Sequence[str], tested: Sequence[str])
         write_packed(target / name, content)
     write_packed(target / RESULTS, _compact_json(_shown(run, metrics, tested)).encode())
     write_text(target / RECORD, _compact_json(run.record))  # plain: what was run, on what, at what cost
-    write_compact(PerUser(run.folder), [*tested, LIVE_K], target)
+    write_compact(PerUser(run.folder), [*tested, LIVE_K_OF_USERS], target)
 
 
 def _shown(run: Run, metrics: Sequence[str], tested: Sequence[str]) -> dict[str, Any]:

@@ -10,10 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from experiments.evaluation.diagnostics import correlation
+from experiments.reporting.columns import LIVE_K_OF_USERS
 from experiments.reporting.repeats import Repeats
-
-LIVE_K = "live_k"
-"""The metric by user."""
 
 
 def between_seeds(arm: Repeats) -> float | None:
@@ -21,7 +19,7 @@ def between_seeds(arm: Repeats) -> float | None:
 
     None for one seed, where K does not vary, or where a run does not hold it by user.
     """
-    found = [arm.of_seed(LIVE_K, seed) for seed in range(len(arm.runs))]
+    found = [arm.of_seed(LIVE_K_OF_USERS, seed) for seed in range(len(arm.runs))]
     known = [values for values in found if values is not None]
     if len(known) < len(found):
         return None

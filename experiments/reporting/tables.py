@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.reporting.columns import LIVE_K, better
+from experiments.reporting.columns import LIVE_K, LIVE_K_OF_USERS, better
 from experiments.reporting.comparison import Comparison
 from experiments.reporting.repeats import Repeats, leaves, mean
 from experiments.reporting.runs import Run
@@ -76,7 +76,7 @@ def interests(summary: Summary) -> Table | None:
         return None
     # Diagnostics with a value per user stand among the metrics, told by having no cutoff; the others in the summary.
     per_user = dict.fromkeys(
-        name for arm in having for name in arm.runs[0].test if "@" not in name and name != "live_k"
+        name for arm in having for name in arm.runs[0].test if "@" not in name and name != LIVE_K_OF_USERS
     )
     flags = dict.fromkeys(
         name

@@ -90,7 +90,8 @@ _AT_EITHER = (
 )
 _MAIN = {**_OF_PRESET, **_BESIDE_WHOLE, **_OF_DISTANCES}
 _SHARPER = sharper({name: _MAIN[name] for name in _AT_EITHER})
-_ALONE = tuple(_OF_PRESET)
+_BY_K = {f"fixed_k{k}": k for k in _PRESET}
+_BY_DISTANCE = {_distance(d): d for d in _DISTANCES}
 _WITH_WHOLE = {"fixed_k1": 1, **{f"fixed_k{k}_whole": k for k in (2, 4, 8)}}
 _BY_CHANCE = {"by_chance": _DEFAULT, "by_chance_0.5": 0.5, "by_chance_0.4": 0.4}
 _REFERENCES = ("item_knn", "repeat_then_item_knn", "ease", "sasrec")
@@ -100,15 +101,11 @@ _RULE_CURVE, _PRESET_CURVE = "adaptive, by distance", "preset K"
 _WHOLE_CURVE, _CHANCE_CURVE = "preset K, the whole beside it", "K by chance"
 _SHARPER_CURVES = {
     f"{label}, sharper": {sharp(name): x for name, x in curve.items() if sharp(name) in _SHARPER}
-    for label, curve in (
-        (_RULE_CURVE, {_distance(d): d for d in _DISTANCES}),
-        (_PRESET_CURVE, {f"fixed_k{k}": k for k in _PRESET}),
-        (_WHOLE_CURVE, _WITH_WHOLE),
-    )
+    for label, curve in ((_RULE_CURVE, _BY_DISTANCE), (_PRESET_CURVE, _BY_K), (_WHOLE_CURVE, _WITH_WHOLE))
 }
+_ANY_PRESET = tuple({**_BY_K, **_WITH_WHOLE})
 _NOISES = ("shared", "nearest", "dropped")
 _OTHER_RULES = ("silhouette", "gap", "hdbscan", *(f"hdbscan_{noise}" for noise in _NOISES), "hdbscan_persistent")
-_OF_EIGHT = _preset(8, whole_share=0.0)
 _SHARE_OF_EIGHT, _MOST_IMPORTANT, _SHARE = "a share of K = 8", "the most important of K = 8", "a share of adaptive"
 _OF_FEWER: dict[str, dict[str, float | str]] = {
     _SHARE_OF_EIGHT: {"fixed_k8": 1.0, **{f"fixed_k8_share_{share:g}": share for share in _SHARES}},
@@ -183,16 +180,16 @@ STUDY = StudyDefinition(
         "as_any_adaptive_no_whole": _as_any(_clusters(whole_share=0.0)),
         **_SHARPER,
         **_served(_clusters(), "adaptive_share", "kept_share", _SHARES),
-        **_served(_OF_EIGHT, "fixed_k8_share", "kept_share", _SHARES),
-        **_served(_OF_EIGHT, "fixed_k8_top", "n_kept", _NUMBERS),
+        **_served(_OF_PRESET["fixed_k8"], "fixed_k8_share", "kept_share", _SHARES),
+        **_served(_OF_PRESET["fixed_k8"], "fixed_k8_top", "n_kept", _NUMBERS),
     },
     baseline="adaptive",
     rivals=("by_chance", "fixed_k4_whole", "sequence_k1"),  # the table tells who differs from `adaptive`
     judged_by=("recall@50", "recall@50:tail80"),
     x="preset K, or the rule's distance",
     curves={
-        _PRESET_CURVE: {f"fixed_k{k}": k for k in _PRESET},
-        _RULE_CURVE: {_distance(d): d for d in _DISTANCES},
+        _PRESET_CURVE: _BY_K,
+        _RULE_CURVE: _BY_DISTANCE,
         _WHOLE_CURVE: _WITH_WHOLE,
         _CHANCE_CURVE: _BY_CHANCE,
         **_SHARPER_CURVES,
@@ -219,8 +216,8 @@ STUDY = StudyDefinition(
         (
             _VECTORS,
             {
-                "adaptive": tuple(_distance(d) for d in _DISTANCES),
-                _PRESET_CURVE: _ALONE,
+                "adaptive": tuple(_BY_DISTANCE),
+                _PRESET_CURVE: tuple(_BY_K),
                 _WHOLE_CURVE: tuple(_WITH_WHOLE),
                 _CHANCE_CURVE: tuple(_BY_CHANCE),
             },
@@ -228,18 +225,18 @@ STUDY = StudyDefinition(
         (
             _VECTORS,
             {
-                "adaptive, sharper": tuple(sharp(_distance(d)) for d in _DISTANCES if sharp(_distance(d)) in _SHARPER),
-                f"{_PRESET_CURVE}, at either temperature": _either(_ALONE),
+                "adaptive, sharper": tuple(_SHARPER_CURVES[f"{_RULE_CURVE}, sharper"]),
+                f"{_PRESET_CURVE}, at either temperature": _either(_BY_K),
                 f"{_WHOLE_CURVE}, at either temperature": _either(_WITH_WHOLE),
             },
         ),
         (_VECTORS, {name: tuple(arms) for name, arms in _OF_FEWER.items()}),
     ),
     choices={
-        _PRESET_CURVE: tuple(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
-        f"{_PRESET_CURVE}, at either temperature": _either(dict.fromkeys((*_ALONE, *_WITH_WHOLE))),
+        _PRESET_CURVE: _ANY_PRESET,
+        f"{_PRESET_CURVE}, at either temperature": _either(_ANY_PRESET),
         _EITHER_RULE: _either(("adaptive",)),
-        "distance, each log's own": tuple(_distance(d) for d in _DISTANCES),
+        "distance, each log's own": tuple(_BY_DISTANCE),
         _CHANCE_CURVE: tuple(_BY_CHANCE),
         "published, K = 4, with the step": tuple(f"{name}_k4_in_context" for name in _PUBLISHED),
         "sparse, with the step": tuple(f"{name}_in_context" for name in _SPARSE),

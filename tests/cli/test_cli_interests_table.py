@@ -25,7 +25,8 @@ def test_an_interest_is_told_by_its_behaviours_their_categories_and_what_is_near
         log_weight=torch.tensor([[math.log(0.3), math.log(0.6), 9.0, math.log(0.1)]]),
         assignment=torch.tensor([[[0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]]]),
     )
-    table = interests_table(interests, np.array([1, 2, 3], np.int32), items, metadata, ["", "a", "b", "c", "d"])
+    ids = np.array(["", "a", "b", "c", "d"])
+    table = interests_table(interests, np.array([1, 2, 3], np.int32), items, metadata, ids)
     assert table.columns == ["interest", "importance %", "behaviours", "their categories", "nearest items"]
     second, first, whole = table.rows
     assert second[0::4] == [2, "Alien; b (Film); d"]
